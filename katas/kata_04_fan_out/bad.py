@@ -1,0 +1,64 @@
+"""Ward round: shows what the laboratory found in the samples of a patient."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import FastAPI, HTTPException, Query
+from pydantic import BaseModel
+
+LAB_LIMIT = 4
+CRITICAL_ABOVE = 6.0
+
+app = FastAPI(
+    title="Ward round",
+    description=f"The laboratory allows this process {LAB_LIMIT} open enquiries at a time.",
+)
+
+Samples = Annotated[list[str], Query(alias="sample", min_length=1, max_length=50)]
+
+
+class Result(BaseModel):
+    sample: str
+    value: float
+    critical: bool
+
+
+class Summary(BaseModel):
+    count: int
+    lowest: float
+    highest: float
+
+
+async def call_laboratory(sample: str) -> float | None:
+    """Make one enquiry with the laboratory's own client; None means: sample unknown."""
+    await asyncio.sleep(0.2)
+    return {"S-1": 4.1, "S-2": 6.4, "S-3": 3.9, "S-4": 5.2, "S-5": 7.0}.get(sample)
+
+
+async def fetch_result(sample: str) -> Result:
+    value = await call_laboratory(sample)
+    if value is None:
+        raise HTTPException(status_code=404, detail=f"The laboratory does not know sample {sample}")
+    return Result(sample=sample, value=value, critical=value > CRITICAL_ABOVE)
+
+
+@app.get("/results")
+async def list_results(samples: Samples) -> list[Result]:
+    """Return one result for each sample, in the order of the request."""
+    return [await fetch_result(sample) for sample in samples]
+
+
+@app.get("/alarms")
+async def list_alarms(samples: Samples) -> list[Result]:
+    """Return the critical results, in the order of the request."""
+    results = await asyncio.gather(*(fetch_result(sample) for sample in samples))
+    return [result for result in results if result.critical]
+
+
+@app.get("/summary")
+async def summarise(samples: Samples) -> Summary:
+    """Return the range of the values."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(fetch_result(sample)) for sample in samples]
+    values = [task.result().value for task in tasks]
+    return Summary(count=len(values), lowest=min(values), highest=max(values))

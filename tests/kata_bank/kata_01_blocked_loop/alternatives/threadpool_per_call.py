@@ -1,0 +1,45 @@
+"""Alternative: each blocking call in `run_in_threadpool`.
+
+Right because: Only the two calls that wait leave the loop; the rest of the endpoint stays asynchronous.
+Trade-off: Every wait costs a change of thread, and the pool is shared with all plain `def` endpoints.
+"""
+
+import os
+import time
+
+import httpx
+from fastapi import FastAPI, HTTPException
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel
+
+CARRIER_URL = os.environ.get("CARRIER_URL", "http://127.0.0.1:9801")
+PAUSE_SECONDS = 0.1
+ATTEMPTS = 3
+
+app = FastAPI(title="Packing desk")
+
+
+class Label(BaseModel):
+    order_id: int
+    tracking: str
+
+
+@app.get("/health")
+async def health() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+@app.get("/orders/{order_id}/label")
+async def get_label(order_id: int) -> Label:
+    """Return the label, giving the carrier time to print it."""
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            await run_in_threadpool(time.sleep, PAUSE_SECONDS)
+        response = await run_in_threadpool(
+            httpx.get, f"{CARRIER_URL}/labels/{order_id}", timeout=10
+        )
+        if response.status_code == 404:
+            raise HTTPException(status_code=404, detail="The carrier does not know this order")
+        if response.status_code == 200:
+            return Label(order_id=order_id, tracking=response.json()["tracking"])
+    raise HTTPException(status_code=503, detail="The carrier has not printed the label yet")

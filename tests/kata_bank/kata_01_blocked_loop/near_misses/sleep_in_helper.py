@@ -1,0 +1,50 @@
+"""Near-miss: the blocking work moved into a helper function.
+
+Rejected by: test_loop_turns_while_carrier_answers, test_requests_wait_for_carrier_together,
+    test_no_line_stops_the_loop
+Coach: You put the blocking call into another function, or a time limit around it. It still runs on the
+    loop's thread and stops it there; a timer of the same loop cannot end it.
+Why: "Sync helpers run in a thread pool automatically" is a common belief. Only functions that FastAPI
+    calls itself do.
+"""
+
+import os
+import time
+
+import httpx
+from fastapi import FastAPI, HTTPException
+from pydantic import BaseModel
+
+CARRIER_URL = os.environ.get("CARRIER_URL", "http://127.0.0.1:9801")
+PAUSE_SECONDS = 0.1
+ATTEMPTS = 3
+
+app = FastAPI(title="Packing desk")
+
+
+class Label(BaseModel):
+    order_id: int
+    tracking: str
+
+
+@app.get("/health")
+async def health() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+def ask_carrier(order_id: int, wait: bool) -> httpx.Response:
+    if wait:
+        time.sleep(PAUSE_SECONDS)
+    return httpx.get(f"{CARRIER_URL}/labels/{order_id}", timeout=10)
+
+
+@app.get("/orders/{order_id}/label")
+async def get_label(order_id: int) -> Label:
+    """Return the label, giving the carrier time to print it."""
+    for attempt in range(ATTEMPTS):
+        response = ask_carrier(order_id, wait=attempt > 0)
+        if response.status_code == 404:
+            raise HTTPException(status_code=404, detail="The carrier does not know this order")
+        if response.status_code == 200:
+            return Label(order_id=order_id, tracking=response.json()["tracking"])
+    raise HTTPException(status_code=503, detail="The carrier has not printed the label yet")

@@ -1,0 +1,85 @@
+"""Near-miss: batches of the size of the limit, one batch after the other.
+
+Rejected by: test_slow_sample_holds_up_nobody, test_all_requests_together_keep_the_limit
+Coach: You send the samples in batches. One slow enquiry keeps its whole batch waiting, and the next
+    batch too, while places stand empty. And each request counts only its own batch.
+Why: Slicing a list needs no new tool, and the number of enquiries of one request is right.
+"""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import FastAPI, HTTPException, Query
+from pydantic import BaseModel
+
+LAB_LIMIT = 4
+CRITICAL_ABOVE = 6.0
+
+app = FastAPI(
+    title="Ward round",
+    description=f"The laboratory allows this process {LAB_LIMIT} open enquiries at a time.",
+)
+
+Samples = Annotated[list[str], Query(alias="sample", min_length=1, max_length=50)]
+
+
+class Result(BaseModel):
+    sample: str
+    value: float
+    critical: bool
+
+
+class Summary(BaseModel):
+    count: int
+    lowest: float
+    highest: float
+
+
+async def call_laboratory(sample: str) -> float | None:
+    """Make one enquiry with the laboratory's own client; None means: sample unknown."""
+    await asyncio.sleep(0.2)
+    return {"S-1": 4.1, "S-2": 6.4, "S-3": 3.9, "S-4": 5.2, "S-5": 7.0}.get(sample)
+
+
+async def fetch_result(sample: str) -> Result:
+    value = await call_laboratory(sample)
+    if value is None:
+        raise HTTPException(status_code=404, detail=f"The laboratory does not know sample {sample}")
+    return Result(sample=sample, value=value, critical=value > CRITICAL_ABOVE)
+
+
+async def fetch_all(samples: list[str]) -> list[Result]:
+    results: list[Result] = []
+    for start in range(0, len(samples), LAB_LIMIT):
+        batch = samples[start : start + LAB_LIMIT]
+        results += await fetch_batch(batch)
+    return results
+
+
+async def fetch_batch(samples: list[str]) -> list[Result]:
+    """Fetch the results together, and end as a whole when one of them cannot be had."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(fetch_result(sample)) for sample in samples]
+    except* HTTPException as refusals:
+        raise refusals.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+@app.get("/results")
+async def list_results(samples: Samples) -> list[Result]:
+    """Return one result for each sample, in the order of the request."""
+    return await fetch_all(samples)
+
+
+@app.get("/alarms")
+async def list_alarms(samples: Samples) -> list[Result]:
+    """Return the critical results, in the order of the request."""
+    return [result for result in await fetch_all(samples) if result.critical]
+
+
+@app.get("/summary")
+async def summarise(samples: Samples) -> Summary:
+    """Return the range of the values."""
+    values = [result.value for result in await fetch_all(samples)]
+    return Summary(count=len(values), lowest=min(values), highest=max(values))

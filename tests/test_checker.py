@@ -1,0 +1,287 @@
+"""The checker: every way in which a run can go becomes a verdict, with each kind of process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from fastapi_katas.checker import ColdRunner, ForkRunner, Runner, SpareRunner, check, verdict
+from fastapi_katas.checker.verdict import Verdict
+
+if TYPE_CHECKING:
+    from course import Course
+
+RUNNERS: dict[str, Callable[[], Runner]] = {
+    "cold": ColdRunner,
+    "spare": SpareRunner,
+    "fork": ForkRunner,
+}
+
+
+@pytest.fixture(scope="module", params=RUNNERS)
+def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
+    """Each kind of process in turn."""
+    if request.param == "fork" and not hasattr(os, "fork"):
+        pytest.skip("this system has no fork")
+    with RUNNERS[request.param]() as made:
+        yield made
+
+
+def outcomes(found: Verdict) -> dict[str, str]:
+    """What each test said."""
+    return {result.name: result.outcome for result in found.results}
+
+
+# --- the states, with each kind of process -------------------------------------------------------
+
+
+def test_bad_is_red_with_lessons(course: Course, runner: Runner) -> None:
+    found = check(course.kata(1), "bad", runner)
+    assert (found.state, found.exit_code) == ("red", 1)
+    assert outcomes(found) == {
+        "test_price_counts_for_each_item": "failed",
+        "test_empty_order_is_free": "failed",
+        "test_price_is_published": "passed",
+    }
+    first = found.first_red
+    assert first is not None
+    assert first.kind == "goal"
+    assert first.title == "Four items cost four times the price."
+    assert first.lesson is not None
+    assert first.lesson.seen == "Four items at 3 each cost 7."
+    assert first.lesson.evidence == {"total": 7}
+    assert found.pattern() == {
+        "test_price_counts_for_each_item": "too-little",
+        "test_empty_order_is_free": "charged-as-one",
+    }
+
+
+def test_good_passes(course: Course, runner: Runner) -> None:
+    found = check(course.kata(2), "good", runner)
+    assert (found.state, found.exit_code) == ("passed", 0)
+    assert found.red == ()
+    assert found.warnings == ()
+    assert found.output == ""
+
+
+def test_a_module_that_cannot_be_used_is_a_fault(course: Course, runner: Runner) -> None:
+    file = course.fix("import fastapi\n\napp = fastapi.FastAPI(\n")
+    found = check(course.kata(1), "fix", runner)
+    assert (found.state, found.exit_code) == ("fault", 4)
+    assert found.fault is not None
+    assert found.fault.kind == "syntax"
+    assert found.fault.where == verdict.CodePlace(str(file), 3, "app = fastapi.FastAPI(")
+
+
+def test_a_module_that_stands_still_is_a_hang(course: Course, runner: Runner) -> None:
+    file = course.handler("time.sleep(1000)")
+    found = replace(course, runner=runner).check_hang()
+    assert (found.state, found.exit_code) == ("hang", 4)
+    assert found.fault is not None
+    assert re.fullmatch(
+        r"The run stood still for (0\.5|2|8) seconds and was ended\.", found.fault.message
+    )
+    assert found.fault.test == "test_price_counts_for_each_item"
+    assert found.fault.where is not None
+    assert found.fault.where.file == str(file)
+    assert found.fault.where.code == "time.sleep(1000)"
+
+
+def test_tests_that_cannot_be_run_are_the_environment(course: Course, runner: Runner) -> None:
+    course.kata(1).tests_file.write_text("import nothing_of_this_name\n")
+    found = check(course.kata(1), "bad", runner)
+    assert (found.state, found.exit_code) == ("environment", 3)
+    assert found.fault is not None
+    assert found.fault.kind == "broken-tests"
+    assert "nothing_of_this_name" in found.fault.message
+
+
+def test_missing_tests_are_the_environment(course: Course) -> None:
+    course.kata(1).tests_file.unlink()
+    found = course.check(1, "bad")
+    assert found.state == "environment"
+
+
+def test_an_empty_test_file_is_the_environment(course: Course) -> None:
+    course.kata(1).tests_file.write_text("")
+    found = course.check(1, "bad")
+    assert found.state == "environment"
+    assert found.fault is not None
+    assert found.fault.kind == "no-tests"
+
+
+def test_what_the_module_prints_is_in_the_verdict(course: Course) -> None:
+    course.handler("print('seen', count) or print('err', file=sys.stderr) or 1")
+    assert "seen 4\nerr" in course.check(1, "fix").output
+
+
+def test_pytest_s_own_report_comes_on_demand(course: Course) -> None:
+    found = course.check(1, "bad", report=True)
+    assert "test_price_counts_for_each_item FAILED" in found.report
+    assert found.output == ""
+    assert found.state == "red"
+
+
+def test_runs_do_not_see_each_other(course: Course) -> None:
+    """What a module leaves behind in a warm process is gone in the next run."""
+    course.handler("return {}", top="import fastapi; fastapi.FastAPI.__init__ = None")
+    assert course.check().state == "fault"
+    course.repair(1)
+    assert course.check().state == "passed"
+
+
+def test_the_child_ends_with_everything_that_it_started(
+    course: Course, runner: Runner, tmp_path: Path
+) -> None:
+    note = tmp_path / "pid"
+    top = (
+        "import subprocess; open({!r}, 'w').write(str(subprocess.Popen([sys.executable, '-c', "
+        "'import time; time.sleep(1000)']).pid))"
+    )
+    course.handler("return {'total': 3 * count}", top=top.format(str(note)))
+    assert check(course.kata(1), "fix", runner).state == "passed"
+    assert not alive(int(note.read_text()))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="this system has no signals of this kind")
+def test_an_interruption_ends_the_child_and_the_runner_goes_on(
+    course: Course, runner: Runner, tmp_path: Path
+) -> None:
+    note = tmp_path / "pid"
+    course.handler(
+        f"open({str(note)!r} + '.part', 'w').write(str(os.getpid())); "
+        f"os.rename({str(note)!r} + '.part', {str(note)!r}); time.sleep(1000)"
+    )
+
+    def interrupt() -> None:
+        while not note.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    finger = threading.Thread(target=interrupt, daemon=True)
+    finger.start()
+    with pytest.raises(KeyboardInterrupt):
+        check(course.kata(1), "fix", runner)
+    assert not alive(int(note.read_text()))
+    assert check(course.kata(1), "good", runner).passed
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended but was not fetched by anybody does not."""
+    if sys.platform != "linux":
+        with contextlib.suppress(OSError):
+            os.kill(pid, 0)
+            return True
+        return False
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rsplit(")", 1)[1].split()[0] not in {"Z", "X"}
+
+
+def test_files_of_the_learner_do_not_hide_packages(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learner may call a file of notes ``httpx.py`` or ``fastapi.py``."""
+    for folder in (course.root, course.kata(1).folder):
+        course.write(folder / "httpx.py", "raise RuntimeError('mine')\n")
+        course.write(folder / "fastapi.py", "raise RuntimeError('mine')\n")
+    monkeypatch.chdir(course.kata(1).folder)
+    with ColdRunner() as here:
+        assert check(course.kata(1), "good", here).state == "passed"
+
+
+def test_settings_for_other_pytest_runs_do_not_change_a_verdict(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--maxfail=1 -k nothing")
+    monkeypatch.setenv("PYTEST_PLUGINS", "no_such_plugin")
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    course.write("pytest.ini", "[pytest]\naddopts = --no-such-option\n")
+    course.write("conftest.py", "")
+    with ColdRunner() as here:
+        assert check(course.kata(1), "good", here).state == "passed"
+
+
+# --- which module is checked ---------------------------------------------------------------------
+
+
+def test_a_path_may_be_the_target(course: Course) -> None:
+    for kata in course.catalog:
+        assert course.check(kata.number, str(kata.alternatives[0].path)).passed
+        miss = kata.near_misses[0]
+        found = course.check(kata.number, str(miss.path))
+        assert {result.function for result in found.red} == set(miss.rejected_by)
+
+
+def test_the_verdict_has_the_path_that_was_checked(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(course.root)
+    path = shutil.copy(course.kata(1).good, course.root / "my try.py")
+    with ColdRunner() as here:
+        found = check(course.kata(1), "my try.py", here)
+    assert found.passed
+    assert found.path == str(path)
+
+
+@pytest.mark.parametrize("target", ["fix", "nowhere.py"])
+@pytest.mark.parametrize("number", [1, 2], ids=["file", "package"])
+def test_a_module_that_is_not_there_is_a_fault(course: Course, number: int, target: str) -> None:
+    found = course.check(number, target)
+    assert (found.state, found.exit_code) == ("fault", 4)
+    assert found.fault is not None
+    assert found.fault.kind == "missing"
+    assert "UsageError" not in found.fault.message
+
+
+# --- the verdict as data -------------------------------------------------------------------------
+
+
+def test_the_first_red_goal_comes_before_a_red_guard(course: Course) -> None:
+    course.fix(course.kata(1).bad.read_text("utf-8").replace('"price": PRICE', '"price": 1'))
+    found = course.check()
+    assert found.first_red is not None
+    assert found.first_red.name == "test_price_counts_for_each_item"
+    assert found.pattern()["test_price_is_published"] == "no-lesson"
+
+
+def test_a_crash_is_told_with_its_line(course: Course) -> None:
+    file = course.handler("return {'total': 1 // 0}")
+    first = course.check().first_red
+    assert first is not None
+    assert first.lesson is not None
+    assert "ZeroDivisionError" in first.lesson.seen
+    assert [place.file for place in first.lesson.where] == [str(file)]
+
+
+def test_a_red_test_without_a_lesson_is_told_with_its_words(course: Course) -> None:
+    course.fix(course.kata(1).good.read_text("utf-8").replace('"price": PRICE', '"price": 1'))
+    (result,) = course.check().red
+    assert result.lesson is None
+    assert result.message.startswith("assert {'price': 1} == {'price': 3}")
+    assert result.details
+
+
+def test_warnings_of_python_are_in_the_verdict(course: Course) -> None:
+    course.handler("asyncio.sleep(0); return {'total': 3 * count}")
+    assert any("never awaited" in warning for warning in course.check().warnings)
+
+
+def test_a_verdict_is_ready_for_json(course: Course) -> None:
+    data: dict[str, Any] = course.check(1, "bad").as_dict()
+    assert data["schema"] == 1
+    assert data["results"][0]["lesson"]["key"] == "too-little"
