@@ -28,6 +28,7 @@ WAITERS = 5
 PRINTED = {order: f"/labels/{order}" for order in range(1, WAITERS + 1)}
 LATE, NEVER, UNKNOWN = 71, 81, 91
 PAUSE = 0.1
+SHORT_PAUSE = 0.01
 
 
 @dataclass(slots=True)
@@ -74,6 +75,12 @@ def carrier(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Upstream:
     for order, path in PRINTED.items():
         upstream.reply(path, json={"tracking": f"TR-{order}"})
     return upstream
+
+
+@pytest.fixture
+def short_pause(module: Any) -> None:
+    """Let the carrier be content with less, where the length of the pause is not the point."""
+    module.PAUSE_SECONDS = SHORT_PAUSE
 
 
 @pytest.mark.goal
@@ -132,6 +139,7 @@ async def test_requests_wait_for_carrier_together(
         raise _one_at_a_time(meeting, "came in together")
 
 
+@pytest.mark.usefixtures("short_pause")
 @pytest.mark.goal
 async def test_late_labels_wait_together(
     carrier: Upstream, client: httpx.AsyncClient, heartbeat: Heartbeat
@@ -154,6 +162,7 @@ async def test_late_labels_wait_together(
             raise _one_at_a_time(meeting, did)
 
 
+@pytest.mark.usefixtures("short_pause")
 @pytest.mark.goal
 @pytest.mark.parametrize(
     ("order", "status"),
@@ -193,6 +202,7 @@ async def test_printed_label_is_returned(carrier: Upstream, client: httpx.AsyncC
     assert len(carrier.calls) == 1, f"the carrier was asked {len(carrier.calls)} times, not once"
 
 
+@pytest.mark.usefixtures("short_pause")
 @pytest.mark.guard
 async def test_late_label_is_returned(
     carrier: Upstream, client: httpx.AsyncClient, heartbeat: Heartbeat
@@ -229,6 +239,7 @@ async def test_carrier_gets_time_between_questions(
         )
 
 
+@pytest.mark.usefixtures("short_pause")
 @pytest.mark.guard
 async def test_label_is_asked_for_again_later(
     carrier: Upstream, client: httpx.AsyncClient, heartbeat: Heartbeat

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,11 +22,18 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def module(request: pytest.FixtureRequest) -> Iterator[Module]:
+def module(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Module]:
     """The module under test, executed afresh for this test.
 
     Set environment variables before it is loaded, with an autouse fixture of the kata.
     """
+    # Each httpx client reads all root certificates of the system: 30 to 60 ms of one core. No kata
+    # speaks TLS, so the clients of a run find a folder without any.
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.setenv("SSL_CERT_DIR", str(Path(__file__).parent))
+
     from fastapi_katas.pytest_plugin import target_of  # circular otherwise
 
     target = target_of(request.config, request.path.parent)

@@ -114,8 +114,9 @@ class Target:
             with own_code(self.path):
                 yield Module(self._execute(), self)
         finally:
+            own = self.name
             for name in set(sys.modules) - known:
-                if name == self.name or name.startswith(f"{self.name}."):
+                if name == own or name.startswith(f"{own}."):
                     del sys.modules[name]
             if folder in sys.path:
                 sys.path.remove(folder)
@@ -131,9 +132,10 @@ class Target:
         if spec is None or spec.loader is None:
             raise TargetFault("missing", "This is not a Python module.", entry)
         module = importlib.util.module_from_spec(spec)
-        for name in [name for name in sys.modules if name.split(".")[0] == self.name]:
+        own = self.name
+        for name in [name for name in sys.modules if name == own or name.startswith(f"{own}.")]:
             del sys.modules[name]
-        sys.modules[self.name] = module
+        sys.modules[own] = module
         try:
             spec.loader.exec_module(module)
         except TargetFault:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 #: A load ends by itself after this time, should the process that asked for it be killed.
-_LONGEST_SECONDS = 3600
+_LONGEST_SECONDS = 4 * 3600
 
 _BUSY = (
     "import os, time\n"
