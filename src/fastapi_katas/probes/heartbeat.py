@@ -91,7 +91,7 @@ class Heartbeat:
             self._last_beat = now
             # Offer the interpreter lock. A loop that always turns takes it back at once, and a
             # worker thread that only opens a few files can wait for it for seconds.
-            sleep(0)
+            sleep(0)  # noqa: ASYNC251 - it does not wait
             await turn(self._rest)
 
     def take_stall(self) -> float:
