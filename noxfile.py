@@ -37,6 +37,7 @@ STAMP = ENVIRONMENT / "katas.json"
 KATAS = "constraints/katas.txt"
 DEV = "constraints/dev.txt"
 DOCS = "constraints/docs.txt"
+BROWSER = "constraints/browser.txt"
 PROJECT = "pyproject.toml"
 
 HEAD = """\
@@ -59,7 +60,7 @@ def fingerprint() -> dict[str, str]:
         "folder": str(ROOT),
         **{
             name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest()
-            for name in (KATAS, PROJECT, DEV, DOCS)
+            for name in (KATAS, PROJECT, DEV, DOCS, BROWSER)
         },
     }
 
@@ -286,6 +287,11 @@ def constraints(session: nox.Session) -> None:
         (KATAS, "What a learner needs.", ()),
         (DEV, "What a contributor needs.", ("--group", "dev", "--constraints", KATAS)),
         (DOCS, "What the site needs.", ("--group", "docs", "--constraints", DEV)),
+        (
+            BROWSER,
+            "What the check of the site in a browser needs.",
+            ("--group", "browser", "--constraints", DOCS),
+        ),
     ):
         session.run(
             *(*compile_, "--generate-hashes", "--no-header", "--output-file", target),
