@@ -104,19 +104,21 @@ def write_stamp(made_for: dict[str, str]) -> None:
     unfinished.replace(STAMP)
 
 
-def prepare(session: nox.Session, *, dev: bool = False, docs: bool = False) -> None:
+def prepare(
+    session: nox.Session, *, dev: bool = False, docs: bool = False, browser: bool = False
+) -> None:
     """Make the environment ready, or do nothing if it is.
 
     Args:
         session: The session that needs it.
         dev: Whether the tools for contributors are needed too.
         docs: Whether the tools for the site are needed too.
+        browser: Whether the tools for looking at the site in a browser are needed too.
     """
     wanted = fingerprint()
-    if not dev:
-        del wanted[DEV]
-    if not docs:
-        del wanted[DOCS]
+    for name, needed in ((DEV, dev), (DOCS, docs), (BROWSER, browser)):
+        if not needed:
+            del wanted[name]
     if wanted.items() <= read_stamp().items():
         return
     try:
@@ -150,14 +152,14 @@ def set_up(session: nox.Session, wanted: dict[str, str]) -> None:
         return  # another nox has done it in the meantime
 
     STAMP.unlink(missing_ok=True)  # from here on the environment is unfinished
-    if set(stale) <= {PROJECT, DEV, DOCS}:
+    if set(stale) <= {PROJECT, DEV, DOCS, BROWSER}:
         session.log(f"Bringing .venv up to date ({', '.join(stale)}). About half a minute.")
     else:
         make_environment(session, found, stale)
         found, stale = {}, list(wanted)
 
     pip = (program("python"), "-m", "pip", "--quiet", "--disable-pip-version-check", "install")
-    for name in (KATAS, DEV, DOCS):
+    for name in (KATAS, DEV, DOCS, BROWSER):
         if name in stale:
             run_quietly(session, *pip, "--require-hashes", "--requirement", name)
     if PROJECT in stale:
@@ -264,10 +266,25 @@ def solutions(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def bench(session: nox.Session) -> None:
+    """For contributors: the speed, as ratios of things measured in one run (`-- --rounds 3`)"""
+    prepare(session, dev=True)
+    run(session, "python", "tests/bench.py", *session.posargs)
+
+
+@nox.session(python=False)
 def docs(session: nox.Session) -> None:
     """Build the site into the folder `site`; it works without a network"""
     prepare(session, docs=True)
     run(session, "python", "-m", "mkdocs", "build", "--strict", *session.posargs)
+
+
+@nox.session(python=False)
+def browser(session: nox.Session) -> None:
+    """For contributors: look at the site in Chromium; screenshots go to .cache/browser"""
+    prepare(session, docs=True, browser=True)
+    run(session, "python", "-m", "mkdocs", "build", "--strict", "--quiet")
+    run(session, "python", "-m", "pytest", "tests/browser", *session.posargs)
 
 
 @nox.session(python=False)

@@ -26,6 +26,9 @@ COURSE = Path(__file__).resolve().parent.parent
 class SessionError(Exception):
     """The session ended with a message."""
 
+#: The files of pinned versions, without their ending.
+PINS = ("katas", "dev", "docs", "browser")
+
 
 class FakeSession:
     """A session of nox that writes down its commands and only pretends to run them."""
@@ -65,7 +68,7 @@ class FakeSession:
     @property
     def kinds(self) -> list[str]:
         """The commands of the set-up, each as one word."""
-        pins = [f"constraints/{name}.txt" for name in ("katas", "dev", "docs")]
+        pins = [f"constraints/{name}.txt" for name in PINS]
         words = ("virtualenv", *pins, "--editable")
         return [next(word for word in words if word in command) for command in self.commands]
 
@@ -80,7 +83,7 @@ def noxfile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setattr(nox.registry, "_REGISTRY", OrderedDict())
     monkeypatch.setattr(sys, "path", list(sys.path))
     root = tmp_path / "a course"
-    pins = [f"constraints/{name}.txt" for name in ("katas", "dev", "docs")]
+    pins = [f"constraints/{name}.txt" for name in PINS]
     for name in ("noxfile.py", "pyproject.toml", *pins):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(COURSE / name, root / name)
@@ -132,7 +135,7 @@ def test_list_reads_like_a_table_of_contents(tmp_path: Path) -> None:
     katas = [line for line in listed.stdout.splitlines() if line.startswith("- kata-")]
     folders = kata_folders(COURSE)
     assert katas == [f"- kata-{folder.number:02} -> {folder.title}" for folder in folders]
-    others = "next watch board tests lint types solutions docs serve constraints"
+    others = "next watch board tests lint types solutions bench docs browser serve constraints"
     for name in others.split():
         assert f"\n- {name} -> " in listed.stdout
 
@@ -196,6 +199,17 @@ def test_tools_for_the_site_are_added_when_they_are_needed(
     assert learner.commands == []
     ready.prepare(contributor, dev=True)
     assert contributor.kinds == ["constraints/dev.txt"]
+
+
+def test_tools_for_the_browser_are_added_when_they_are_needed(
+    ready: ModuleType, new_session: NewSession
+) -> None:
+    session = new_session()
+    ready.prepare(session, docs=True, browser=True)
+    assert session.kinds == ["constraints/docs.txt", "constraints/browser.txt"]
+    again = new_session()
+    ready.prepare(again, docs=True, browser=True)
+    assert again.commands == []
 
 
 def test_changed_pyproject_installs_the_course_again(

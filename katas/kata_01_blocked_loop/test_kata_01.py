@@ -178,6 +178,8 @@ async def test_no_line_stops_the_loop(
     """No line of the module stops the loop, neither in the call nor in the pause."""
     carrier.script(f"/labels/{LATE}", Printer(1, heartbeat))
     carrier.script(f"/labels/{NEVER}", Printer(99, heartbeat))
+    # The carrier takes so long that a thread which waits for it has to wait, on any machine.
+    carrier.hold_each()
     with blocking_calls() as calls:
         response = await client.get(f"/orders/{order}/label")
     expect_status(response, status, because="the contract says so for this label")

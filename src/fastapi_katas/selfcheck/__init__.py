@@ -114,7 +114,9 @@ class SelfCheck:
                 )
                 for trial in flips:
                     outcome.flips += 1
-                    outcome.broken.append(_flip(trial, number, first[trial], verdicts[trial]))
+                    flip = _flip(trial, number, first[trial], verdicts[trial])
+                    outcome.broken.append(flip)
+                    progress(flip.problem)  # hours may pass before the end
                 progress(
                     f"Round {number} of {self.repeat}: {len(verdicts)} runs, {len(flips)} flips."
                 )
