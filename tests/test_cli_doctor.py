@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
@@ -182,6 +182,20 @@ def test_services() -> None:
 
 
 @pytest.mark.parametrize("forks", [True, False])
-def test_how_watch_works(monkeypatch: pytest.MonkeyPatch, forks: bool) -> None:
+def test_how_watch_works(
+    course: Course, monkeypatch: pytest.MonkeyPatch, forks: bool
+) -> None:
     monkeypatch.setattr("fastapi_katas.checker.process.uses_forks", lambda: forks)
-    assert ("forks of a warm" in only(doctor.watching()).text) == forks
+    assert ("forks of a warm" in only(doctor.watching(course.root)).text) == forks
+
+
+def test_whether_events_of_files_arrive(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.events_arrive(course.root)
+    assert "The system tells when a file changes" in only(doctor.watching(course.root)).text
+
+    def no_events(folder: Path, happened: object) -> NoReturn:
+        raise OSError(28, "the limit of watches is reached")
+
+    assert not doctor.events_arrive(course.root, no_events)
+    monkeypatch.setattr(doctor, "events_arrive", lambda place: False)
+    assert "looked at often" in only(doctor.watching(course.root)).text

@@ -14,11 +14,12 @@ import shlex
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -29,10 +30,15 @@ from fastapi_katas.catalog.folders import course_root
 from fastapi_katas.files import reason
 from fastapi_katas.progress import Progress
 
+if TYPE_CHECKING:
+    from fastapi_katas.watch.changes import StartEvents
+
 LOWEST_PYTHON = (3, 11)
 #: More than the coarsest file system rounds a time.
 CLOCK_TOLERANCE_SECONDS = 3.0
 CONNECT_SECONDS = 2.0
+#: Events that arrive at all arrive within a small part of this.
+EVENT_SECONDS = 2.0
 RENEW = "nox -s board"
 SERVICES = {
     "KATA_REDIS_URL": ("Redis", 6379, "an in-process server"),
@@ -80,7 +86,7 @@ def examine(here: Path, environ: Mapping[str, str]) -> list[Finding]:
     found += unwritable
     if all(finding.state == "fine" for finding in unwritable):
         found += [*clock(root / "katas")]
-    found += [*watching(), *progress(root), *services(environ)]
+    found += [*watching(root / "katas"), *progress(root), *services(environ)]
     return found
 
 
@@ -251,13 +257,38 @@ def _file_time(place: Path) -> float:
         return Path(probe.name).stat().st_mtime
 
 
-def watching() -> Iterator[Finding]:
-    """Tell how `kata watch` works on this system."""
+def watching(place: Path) -> Iterator[Finding]:
+    """Tell how `kata watch` works on this system, and how it sees files of a folder change."""
     from fastapi_katas.checker.process import uses_forks
 
     how = "forks of a warm process" if uses_forks() else "a spare process that is kept prepared"
+    sees = (
+        "The system tells when a file changes." if events_arrive(place)
+        else "The system does not tell when a file changes here, so files are looked at often."
+    )  # fmt: skip
     keys = "" if sys.stdin is not None and sys.stdin.isatty() else " There are no keys in a pipe."
-    yield Finding("Watch", "fine", f"Checks run in {how}.{keys}")
+    yield Finding("Watch", "fine", f"{sees} Checks run in {how}.{keys}")
+
+
+def events_arrive(place: Path, start: StartEvents | None = None) -> bool:
+    """Try whether the system tells that a file of a folder has changed.
+
+    Args:
+        place: The folder; a probe file is written to it and removed again.
+        start: Where the events come from; the system, if it is not given.
+    """
+    from fastapi_katas.watch.changes import SystemEvents
+
+    told = threading.Event()
+    try:
+        source = (start or SystemEvents)(place, told.set)
+        try:
+            _file_time(place)
+            return told.wait(EVENT_SECONDS)
+        finally:
+            source.close()
+    except (ImportError, OSError):
+        return False
 
 
 def progress(root: Path) -> Iterator[Finding]:
