@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -98,6 +99,7 @@ class SelfCheck:
             outcome.broken += broken_words(kata)
         planned = [trial for kata in self.katas for trial in trials(kata)]
         first: dict[Trial, Verdict] = {}
+        seconds: dict[Trial, float] = {}
         with ExitStack() as stack:
             runners = self.runners or [
                 stack.enter_context(warm_runner()) for _ in range(2 * (os.cpu_count() or 1))
@@ -105,7 +107,10 @@ class SelfCheck:
             if self.under_load:
                 stack.enter_context(busy_processes())
             for number in range(1, self.repeat + 1):
-                verdicts = _round(planned, runners, status, f"Round {number} of {self.repeat}")
+                # The longest first: then no runner is left with one of them at the end.
+                order = sorted(planned, key=lambda trial: -seconds.get(trial, 0.0))
+                label = f"Round {number} of {self.repeat}"
+                verdicts, seconds = _round(order, runners, status, label)
                 outcome.runs += len(verdicts)
                 if number == 1:
                     first = verdicts
@@ -151,12 +156,17 @@ def _round(
     runners: Sequence[Runner],
     status: Callable[[str], None],
     label: str,
-) -> dict[Trial, Verdict]:
-    """Make every run once, as many at the same time as there are runners."""
+) -> tuple[dict[Trial, Verdict], dict[Trial, float]]:
+    """Make every run once, as many at the same time as there are runners.
+
+    Returns:
+        The verdicts, and how many seconds each run took.
+    """
     waiting: queue.SimpleQueue[Trial] = queue.SimpleQueue()
     for trial in planned:
         waiting.put(trial)
     verdicts: dict[Trial, Verdict] = {}
+    seconds: dict[Trial, float] = {}
     errors: list[BaseException] = []
 
     def work(runner: Runner) -> None:
@@ -164,7 +174,9 @@ def _round(
             while not errors:
                 trial = waiting.get_nowait()
                 sabotage = trial.role == "sabotage"
+                start = time.monotonic()
                 verdicts[trial] = check(trial.kata, trial.target, runner, sabotage=sabotage)
+                seconds[trial] = time.monotonic() - start
                 status(f"{label}: {len(verdicts)} of {len(planned)} runs.")
         except queue.Empty:
             return
@@ -178,7 +190,7 @@ def _round(
         thread.join()
     if errors:
         raise errors[0]
-    return verdicts
+    return verdicts, seconds
 
 
 def _shape(verdict: Verdict) -> tuple[str, tuple[tuple[str, str], ...]]:

@@ -1,0 +1,159 @@
+"""Near-miss: the check by hand, with its report as one text.
+
+Rejected by: test_missing_field_is_named, test_wrong_type_is_refused,
+    test_documentation_names_the_fields
+Coach: Your check refuses the right bodies. But its report is one text, and no program can read
+    the field from it.
+Why: `model_validate` and `HTTPException(422, str(error))` are the two calls that one knows.
+"""
+
+from datetime import UTC, date, datetime
+from itertools import count
+from typing import Annotated, Any
+from uuid import uuid4
+
+from fastapi import FastAPI, HTTPException
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+
+class Boat(BaseModel):
+    name: str
+    seats: int
+    cents_per_hour: int
+
+
+class Clock:
+    """The clock of the pier; it stands still at `moment` once somebody sets that."""
+
+    moment: datetime | None = None
+
+    def now(self) -> datetime:
+        return self.moment or datetime.now(UTC)
+
+    def today(self) -> date:
+        return self.now().date()
+
+
+class Logbook:
+    """What the pier has written down: reservations by number, and who waits."""
+
+    def __init__(self) -> None:
+        self.reservations: dict[int, dict[str, Any]] = {}
+        self.waiting: list[dict[str, Any]] = []
+
+
+FLEET = {
+    "RB-07": Boat(name="Perch", seats=4, cents_per_hour=1200),
+    "RB-08": Boat(name="Roach", seats=3, cents_per_hour=1100),
+    "SB-01": Boat(name="Heron", seats=8, cents_per_hour=3450),
+}
+clock = Clock()
+logbook = Logbook()
+numbers = count(1)
+
+BoatCode = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}-[0-9]{2}$")]
+Customer = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=60)]
+People = Annotated[int, Field(ge=1, le=8)]
+Hours = Annotated[int, Field(ge=1, le=12)]
+Jackets = Annotated[int, Field(ge=0, le=8)]
+Note = Annotated[str, StringConstraints(max_length=200)]
+Day = Annotated[date, Field(default_factory=clock.today)]
+
+
+class Received(BaseModel):
+    """A body from outside: what is not declared is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Extras(Received):
+    life_jackets: Jackets = 0
+    dog: bool = False
+    note: Note = ""
+
+
+class ReservationIn(Received):
+    boat: BoatCode
+    customer: Customer
+    people: People
+    hours: Hours
+    day: Day
+    extras: Extras = Extras()
+
+
+class ReservationOut(BaseModel):
+    number: int
+    boat: str
+    customer: str
+    people: int
+    hours: int
+    day: date
+    extras: Extras
+    price_cents: int
+    taken_at: datetime
+
+
+class WaitingIn(Received):
+    customer: Customer
+    people: People
+    day: Day
+
+
+class WaitingOut(BaseModel):
+    place: int
+    customer: str
+    people: int
+    day: date
+
+
+app = FastAPI(title="Boat rental")
+
+
+async def hold_deposit(customer: str, cents: int) -> str:
+    """Hold a deposit on the customer's card; whoever knows the reference can release it."""
+    return f"hold-{uuid4().hex}"
+
+
+@app.post("/reservations", status_code=201)
+async def reserve(body: dict[str, Any]) -> ReservationOut:
+    """Reserve a boat, and hold its price as a deposit."""
+    try:
+        data = ReservationIn.model_validate(body)
+    except ValidationError as error:
+        raise HTTPException(status_code=422, detail=str(error)) from error
+    boat = FLEET.get(data.boat)
+    if boat is None:
+        raise HTTPException(status_code=404, detail="There is no such boat")
+    if data.people > boat.seats:
+        raise HTTPException(status_code=409, detail="The boat has too few seats")
+    price = boat.cents_per_hour * data.hours
+    row = {
+        **data.model_dump(),
+        "number": next(numbers),
+        "price_cents": price,
+        "deposit_ref": await hold_deposit(data.customer, price),
+        "taken_at": clock.now(),
+    }
+    logbook.reservations[row["number"]] = row
+    return ReservationOut.model_validate(row)
+
+
+@app.get("/reservations/{number}")
+async def show(number: int) -> ReservationOut:
+    """Show a reservation."""
+    row = logbook.reservations.get(number)
+    if row is None:
+        raise HTTPException(status_code=404, detail="There is no such reservation")
+    return ReservationOut.model_validate(row)
+
+
+@app.post("/waiting-list", status_code=201)
+async def wait_for_a_boat(body: dict[str, Any]) -> WaitingOut:
+    """Put a party on the waiting list."""
+    try:
+        data = WaitingIn.model_validate(body)
+    except ValidationError as error:
+        raise HTTPException(status_code=422, detail=str(error)) from error
+    row = {**data.model_dump(), "place": len(logbook.waiting) + 1}
+    logbook.waiting.append(row)
+    return WaitingOut.model_validate(row)
