@@ -68,6 +68,22 @@ def test_bad_is_red_with_lessons(course: Course, runner: Runner) -> None:
     }
 
 
+def test_cases_of_one_test_are_told_apart(course: Course) -> None:
+    tests = course.kata(1).tests_file
+    more = """
+
+@pytest.mark.parametrize("count", [pytest.param(0, id="none"), pytest.param(1, id="one")])
+@pytest.mark.guard
+def test_count_is_counted(count: int) -> None:
+    \"\"\"Every count is a count.\"\"\"
+    assert count in {0, 1}
+"""
+    tests.write_text(tests.read_text(encoding="utf-8") + more, encoding="utf-8")
+    titles = {result.name: result.title for result in course.check(1, "bad").results}
+    assert titles["test_count_is_counted[none]"] == "Every count is a count: none."
+    assert titles["test_count_is_counted[one]"] == "Every count is a count: one."
+
+
 def test_good_passes(course: Course, runner: Runner) -> None:
     found = check(course.kata(2), "good", runner)
     assert (found.state, found.exit_code) == ("passed", 0)

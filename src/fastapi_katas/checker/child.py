@@ -43,7 +43,7 @@ LIBRARIES = (
 )
 #: What some katas need, and what pytest imports when it begins. A process that is kept warm has it.
 MORE_LIBRARIES = (
-    "sqlalchemy.ext.asyncio", "aiosqlite", "uvicorn", "httpcore", "certifi", "pdb", "pydantic.v1",
+    "sqlalchemy.ext.asyncio", "aiosqlite", "hypothesis", "uvicorn", "httpcore", "certifi", "pdb", "pydantic.v1",
     *(f"_pytest.{plugin}" for plugin in default_plugins),
 )
 
@@ -194,7 +194,10 @@ def _kind(item: pytest.Item) -> str:
 
 
 def _title(item: pytest.Item) -> str:
-    return (getattr(getattr(item, "function", None), "__doc__", "") or "").strip().split("\n")[0]
+    title = (getattr(getattr(item, "function", None), "__doc__", "") or "").strip().split("\n")[0]
+    case = getattr(item, "callspec", None)
+    # The cases of one test have one sentence; what tells them apart is the name of the case.
+    return title if case is None else f"{title.removesuffix('.')}: {case.id}."
 
 
 def _running_place() -> Place | None:
