@@ -43,7 +43,8 @@ LIBRARIES = (
 )
 #: What some katas need, and what pytest imports when it begins. A process that is kept warm has it.
 MORE_LIBRARIES = (
-    "sqlalchemy.ext.asyncio", "aiosqlite", "hypothesis", "uvicorn", "httpcore", "certifi", "pdb", "pydantic.v1",
+    "sqlalchemy.ext.asyncio", "aiosqlite", "hypothesis", "uvicorn",
+    "httpcore", "certifi", "pdb", "pydantic.v1",
     *(f"_pytest.{plugin}" for plugin in default_plugins),
 )
 
