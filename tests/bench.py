@@ -106,7 +106,7 @@ class Watching:
             [program("kata"), "watch", str(kata.number), "--plain"],
             cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        self._head = f"PASSED kata {kata.number:02}"
+        self._head = ["PASSED", "kata", f"{kata.number:02},"]
         self._seen = threading.Event()
         threading.Thread(target=self._read, daemon=True).start()
         self._saves = 0
@@ -114,7 +114,7 @@ class Watching:
 
     def _read(self) -> None:
         for line in self._process.stdout or ():
-            if line.startswith(self._head):
+            if line.split()[:3] == self._head:
                 self._seen.set()
 
     def _wait(self) -> None:

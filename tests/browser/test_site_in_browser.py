@@ -127,6 +127,7 @@ def test_colours_can_be_chosen_and_stay(page: Page, home: str) -> None:
     page.goto(f"{home}/katas/06-streaming-export.html")
     expect(body).to_have_attribute("data-md-color-scheme", "slate")
     diagrams_are_drawn(page)
+    picture(page.locator(".mermaid").first, "dark-diagram")
     picture(page, "dark-kata-06", whole=True)
     page.goto(f"{home}/{KATA}")
     diagrams_are_drawn(page)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SITE = ROOT / "site"
@@ -113,7 +113,11 @@ def opened(
         context.close()
 
 
-def picture(page: Page, name: str, *, whole: bool = False) -> None:
-    """Keep a screenshot."""
+def picture(of: Page | Locator, name: str, *, whole: bool = False) -> None:
+    """Keep a screenshot of a window, of a whole page, or of a part of it."""
     PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"{name}.png", full_page=whole)
+    path = PICTURES / f"{name}.png"
+    if isinstance(of, Page):
+        of.screenshot(path=path, full_page=whole)
+    else:
+        of.screenshot(path=path)
