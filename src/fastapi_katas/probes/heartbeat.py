@@ -89,9 +89,10 @@ class Heartbeat:
             now = time.monotonic()
             self._longest = max(self._longest, now - self._last_beat)
             self._last_beat = now
-            # Offer the interpreter lock. A loop that always turns takes it back at once, and a
-            # worker thread that only opens a few files can wait for it for seconds.
-            sleep(0)  # noqa: ASYNC251 - it does not wait
+            if not self._rest:
+                # Offer the interpreter lock. A loop that always turns takes it back at once, and a
+                # worker thread that only opens a few files can wait for it for seconds.
+                sleep(0)  # noqa: ASYNC251 - it does not wait
             await turn(self._rest)
 
     def take_stall(self) -> float:
