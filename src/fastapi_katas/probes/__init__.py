@@ -2,7 +2,8 @@
 
 They stand alone: use them in any pytest suite. Each one proves something without a clock: a
 heartbeat that counts turns of the loop, an upstream that answers only callers who are there
-together, the thread that did the work, the order of ASGI events, the tasks that nobody kept.
+together, the thread that did the work, the order of ASGI events, the tasks that nobody kept, the
+statements that a database got.
 """
 
 from fastapi_katas.probes.asgi import Conversation, EventLog, converse
@@ -20,6 +21,7 @@ from fastapi_katas.probes.places import (
     place_of_exception,
     place_of_task,
 )
+from fastapi_katas.probes.statements import Statement, Statements, statements
 from fastapi_katas.probes.tasks import DroppedCoroutine, TaskLedger, TaskRecord, dropped_coroutines
 from fastapi_katas.probes.threads import Run, ThreadWitness
 from fastapi_katas.probes.upstream import Call, Meeting, Reply, Upstream
@@ -37,6 +39,8 @@ __all__ = [
     "Place",
     "Reply",
     "Run",
+    "Statement",
+    "Statements",
     "TaskLedger",
     "TaskRecord",
     "ThreadWitness",
@@ -55,4 +59,5 @@ __all__ = [
     "place_of_awaitable",
     "place_of_exception",
     "place_of_task",
+    "statements",
 ]

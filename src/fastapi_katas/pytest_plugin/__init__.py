@@ -14,10 +14,18 @@ import pytest
 
 from fastapi_katas.catalog.folders import FOLDER_NAME, sibling_good
 from fastapi_katas.probes.lesson import Lesson
-from fastapi_katas.pytest_plugin.fixtures import app, client, heartbeat, module, raw_app, upstream
+from fastapi_katas.pytest_plugin.fixtures import (
+    app,
+    client,
+    database_url,
+    heartbeat,
+    module,
+    raw_app,
+    upstream,
+)
 from fastapi_katas.pytest_plugin.target import Target, TargetFault
 
-__all__ = ["app", "client", "heartbeat", "module", "raw_app", "upstream"]
+__all__ = ["app", "client", "database_url", "heartbeat", "module", "raw_app", "upstream"]
 
 TARGET_KEY = pytest.StashKey[dict[Path, Target]]()
 FAULT_KEY = pytest.StashKey[dict[Path, TargetFault]]()

@@ -114,3 +114,15 @@ async def upstream(heartbeat: Heartbeat) -> AsyncIterator[Upstream]:
 
     with Upstream(heartbeat) as server:
         yield server
+
+
+@pytest_asyncio.fixture(loop_scope="function")
+async def database_url(tmp_path: Path) -> AsyncIterator[str]:
+    """The address of an empty database that belongs to this test alone.
+
+    It is an SQLite file, or a database on the PostgreSQL server that ``KATA_DATABASE_URL`` names.
+    """
+    from fastapi_katas.pytest_plugin.database import fresh_database
+
+    async with fresh_database(tmp_path) as address:
+        yield address
