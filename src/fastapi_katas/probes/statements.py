@@ -120,7 +120,7 @@ def _count(connection: Connection, sql: str, parameters: Any) -> int | None:
         cursor.execute(f"SELECT count(*) FROM ({sql}) AS counted", parameters)  # noqa: S608
         (number,) = cursor.fetchone() or (0,)
         return int(number)
-    except Exception:
+    except Exception:  # noqa: BLE001 - each driver has its own
         return None  # the statement itself is wrong, and SQLAlchemy is about to say so
     finally:
         cursor.close()
