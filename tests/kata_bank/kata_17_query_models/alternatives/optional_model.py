@@ -1,0 +1,117 @@
+"""Alternative: `None` stands for "no search", and an enum for the orders.
+
+Right because: `None` is a plain value as well. The columns are chosen by a table of filters and a
+    table of orders, never by the text of the client.
+Trade-off: Each caller inside may leave the model out, and the function has to make one.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from fastapi import Depends, FastAPI, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Column, Integer, MetaData, String, Table, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+DATABASE_URL = "sqlite+aiosqlite:///auction.db"
+
+metadata = MetaData()
+lots = Table(
+    "lots",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("title", String(120), nullable=False),
+    Column("maker", String(60), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("year", Integer, nullable=False),
+    Column("estimate", Integer, nullable=False),
+    Column("reserve", Integer, nullable=False),
+    Column("consignor", String(60), nullable=False),
+)
+
+
+class Order(StrEnum):
+    NUMBER = "number"
+    YEAR = "year"
+    LATEST = "-year"
+    ESTIMATE = "estimate"
+    HIGHEST = "-estimate"
+
+
+ORDERS = {
+    Order.NUMBER: lots.c.number.asc(),
+    Order.YEAR: lots.c.year.asc(),
+    Order.LATEST: lots.c.year.desc(),
+    Order.ESTIMATE: lots.c.estimate.asc(),
+    Order.HIGHEST: lots.c.estimate.desc(),
+}
+
+Year = Annotated[int, Field(ge=1500, le=2100)]
+
+
+class LotSearch(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    q: Annotated[str, Field(min_length=1, max_length=50)] | None = None
+    kind: Literal["bowed", "plucked", "wind", "keys", "drum"] | None = None
+    maker: Annotated[str, Field(min_length=1, max_length=60)] | None = None
+    year_from: Year | None = None
+    year_to: Year | None = None
+    sort: Order = Order.NUMBER
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+
+
+class Lot(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    number: int
+    title: str
+    maker: str
+    kind: str
+    year: int
+    estimate: int
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, AsyncEngine]]:
+    """Keep the database open while the service runs."""
+    engine = create_async_engine(DATABASE_URL)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(metadata.create_all)
+        yield {"engine": engine}
+    finally:
+        await engine.dispose()
+
+
+app = FastAPI(title="Auction", lifespan=lifespan)
+
+
+async def connect(request: Request) -> AsyncIterator[AsyncConnection]:
+    """Lend a connection to one request."""
+    async with request.state.engine.connect() as connection:
+        yield connection
+
+
+@app.get("/lots")
+async def list_lots(
+    connection: Annotated[AsyncConnection, Depends(connect)],
+    search: Annotated[LotSearch | None, Query()] = None,
+) -> list[Lot]:
+    """Find lots by kind, by maker, by the years they may be from, and by a text in the title."""
+    search = search or LotSearch()
+    query = select(lots)
+    for column, wanted in ((lots.c.kind, search.kind), (lots.c.maker, search.maker)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if search.q is not None:
+        query = query.where(lots.c.title.contains(search.q, autoescape=True))
+    if search.year_from is not None:
+        query = query.where(lots.c.year >= search.year_from)
+    if search.year_to is not None:
+        query = query.where(lots.c.year <= search.year_to)
+    query = query.order_by(ORDERS[search.sort], lots.c.number).limit(search.limit)
+    rows = await connection.execute(query)
+    return [Lot.model_validate(row) for row in rows]
