@@ -237,6 +237,26 @@ class TestMeeting:
         assert meeting.blocked_at.line == line_of("blocks")
 
     @pytest.mark.usefixtures("impatient")
+    def test_who_came_before_the_meeting_does_not_count(self, server: Upstream) -> None:
+        leave = threading.Event()
+
+        def stay(call: Call) -> Reply:
+            leave.wait(10)
+            return Reply()
+
+        server.script("/early", stay)
+        early = connect(server, b"GET /early HTTP/1.1\r\nhost: x\r\n\r\n")
+        until(lambda: len(server.calls) == 1)
+        meeting = server.meet(2)
+        late = connect(server, b"GET /late HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert b"404" in late.recv(100)
+        leave.set()
+        for caller in (early, late):
+            caller.close()
+        assert not meeting.met
+        assert meeting.together == 1
+
+    @pytest.mark.usefixtures("impatient")
     async def test_nobody_comes(self, watching: Upstream, http: httpx.AsyncClient) -> None:
         meeting = watching.meet(3)
         await asyncio.gather(http.get(f"{watching.url}/x"), http.get(f"{watching.url}/x"))

@@ -79,6 +79,7 @@ class Meeting:
     together: int = 0
     met: bool = False
     blocked_at: Place | None = None
+    _here: list[_Caller] = field(default_factory=list)
     _ended: threading.Event = field(default_factory=threading.Event)
     _deadline: float = 0.0
 
@@ -149,7 +150,8 @@ class Upstream:
         two seconds, the meeting ends and everybody is answered. Later callers are not held.
 
         Args:
-            wanted: How many callers must be there. One that hangs up is not there any more.
+            wanted: How many callers must be there. One that hangs up is not there any more, and one
+                that came before the meeting began does not count.
 
         Returns:
             The meeting, to look at afterwards.
@@ -216,9 +218,10 @@ class Upstream:
         with self._lock:
             if meeting._ended.is_set():
                 return
-            here = self._count()
-            meeting.together = max(meeting.together, here)
-            if here >= meeting.wanted:
+            # Only who came to this meeting: an earlier caller may still be on its way out.
+            meeting._here = [one for one in [*meeting._here, caller] if not one.is_gone()]
+            meeting.together = max(meeting.together, len(meeting._here))
+            if meeting.together >= meeting.wanted:
                 meeting.met = True
                 meeting._ended.set()
             meeting._deadline = time.monotonic() + _PATIENCE_SECONDS
