@@ -29,7 +29,7 @@ NOON, NOON_LISBON, NOON_DENVER = (
 )  # fmt: skip
 JUST_AFTER_NOON = "2026-07-03T12:00:00.000001+02:00"
 EVENING_DENVER = "2026-07-03T20:00:00-06:00"
-NEXT_DAY = "2026-07-04T10:00:00+02:00"
+NEXT_DAY, LAST_DAY = "2026-07-04T10:00:00+02:00", "2026-07-06T10:00:00+02:00"
 
 not_later = pytest.mark.parametrize(
     ("starts_at", "ends_at"),
@@ -38,6 +38,7 @@ not_later = pytest.mark.parametrize(
         pytest.param(NOON, NOON, id="the same point"),
         pytest.param(NOON_DENVER, NOON, id="the same instant on a later clock"),
         pytest.param(EVENING_DENVER, "2026-07-04T10:30:00+14:00", id="earlier on a later clock"),
+        pytest.param("2026-07-09T12:00:00z", "2026-07-03T12:00:00z", id="with a small z"),
     ],
 )
 
@@ -67,7 +68,7 @@ async def test_booking_refuses_a_stay_without_length(
         pytest.param(NOON, JUST_AFTER_NOON, id="a microsecond later"),
         pytest.param(NOON, "2026-07-03T04:00:00.000001-06:00", id="... on an earlier clock"),
         pytest.param("2026-07-04T10:30:00+14:00", EVENING_DENVER, id="later on an earlier date"),
-        pytest.param(NOON, "2049-12-31T10:00:00+01:00", id="years later"),
+        pytest.param("2025-12-31T12:00:00+01:00", "2049-12-31T10:00:00+01:00", id="years later"),
     ],
 )
 async def test_stay_that_ends_later_is_taken(
@@ -243,12 +244,12 @@ async def test_faults_are_named_together(
     ("change", "faulty"),
     [
         pytest.param(
-            {"guest": "", "room_type": 7, "starts_at": "2026-02-30T12:00:00Z", "ends_at": "soon"},
+            {"guest": "", "room_type": ["twin"], "starts_at": "2026-02-30T12:00:00Z", "ends_at": "soon"},
             ["ends_at", "guest", "room_type", "starts_at"],
             id="all four",
         ),
         pytest.param({"starts_at": None}, ["starts_at"], id="only the start"),
-        pytest.param({"guest": "x" * 61}, ["guest"], id="a name of 61 letters"),
+        pytest.param({"guest": "x" * 61}, ["guest"], id="a name of 61 characters"),
     ],
 )
 async def test_other_faults_of_a_booking_are_named(
@@ -327,20 +328,28 @@ async def test_room_type_is_taken_letter_by_letter(client: httpx.AsyncClient) ->
 async def test_rooms_are_booked_until_none_is_free(
     client: httpx.AsyncClient, room_type: str
 ) -> None:
-    """Every room of a type can be found and booked, and not one more."""
-    for number in range(1, ROOMS[room_type] + 1):
-        booked = await ask(client, "booking", NOON, NEXT_DAY, room_type=room_type, guest="x" * 60)
-        expect_status(booked, 201, because="a free room is booked")
-        answer = booked.json()
-        expect_value(sorted(answer), ["ends_at", "guest", "number", "room_type", "starts_at"])
-        points = [datetime.fromisoformat(answer.pop(name)) for name in ("starts_at", "ends_at")]
-        expect_value(answer, {"number": number, "guest": "x" * 60, "room_type": room_type})
-        if points != [datetime.fromisoformat(NOON), datetime.fromisoformat(NEXT_DAY)]:
-            expect_value([point.isoformat() for point in points], [NOON, NEXT_DAY])
-        found = await ask(client, "search", NOON, NEXT_DAY, room_type=room_type)
-        expect_value(found.json(), {"room_type": room_type, "free": ROOMS[room_type] - number})
-    refused = await ask(client, "booking", NOON, NEXT_DAY, room_type=room_type)
-    expect_status(refused, 409, because="no room of this type is free")
+    """Every room of a type can be found and booked, whatever other rooms are, and not one more."""
+    rooms, number, guest = ROOMS[room_type], 1, "Ana Ruiz y Ñ.".ljust(60, "x")
+    other = await ask(client, "booking", NOON, LAST_DAY, room_type="suite")
+    expect_status(other, 201, because="a free room is booked")
+    expect_value(other.json().get("number"), number)
+    for start, end in [(NOON, NEXT_DAY), (NEXT_DAY, LAST_DAY)]:
+        for left in reversed(range(rooms)):
+            number += 1
+            booked = await ask(client, "booking", start, end, room_type=room_type, guest=guest)
+            expect_status(booked, 201, because="a free room is booked")
+            answer = booked.json()
+            expect_value(sorted(answer), ["ends_at", "guest", "number", "room_type", "starts_at"])
+            points = [datetime.fromisoformat(answer.pop(name)) for name in ("starts_at", "ends_at")]
+            expect_value(answer, {"number": number, "guest": guest, "room_type": room_type})
+            if points != [datetime.fromisoformat(start), datetime.fromisoformat(end)]:
+                expect_value([point.isoformat() for point in points], [start, end])
+            found = await ask(client, "search", start, end, room_type=room_type)
+            expect_value(found.json(), {"room_type": room_type, "free": left})
+    # The whole stay meets twice as many bookings as there are rooms.
+    for start, end in [(NOON, NEXT_DAY), (NOON, LAST_DAY)]:
+        refused = await ask(client, "booking", start, end, room_type=room_type)
+        expect_status(refused, 409, because="no room of this type is free")
 
 
 @pytest.mark.guard
@@ -418,7 +427,9 @@ def names(fields: list[str]) -> str:
 
 
 def length_of(starts_at: str, ends_at: str) -> str:
-    length = datetime.fromisoformat(ends_at) - datetime.fromisoformat(starts_at)
+    # Python reads only a large Z.
+    start, end = (datetime.fromisoformat(point.upper()) for point in (starts_at, ends_at))
+    length = end - start
     return f"{length.total_seconds():.6f} seconds"
 
 
