@@ -1,0 +1,98 @@
+"""Alternative: pages are numbered from 1, and the filters stand in a list.
+
+Right because: The list of conditions is made once, and both statements take it. The offset
+    follows from the number of the page. `next` is a path, so no wrong host can get into it.
+Trade-off: The same as with an offset, and the number means another place when the limit
+    changes.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Column, Date, Integer, MetaData, String, Table, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+DATABASE_URL = "sqlite+aiosqlite:///lost_property.db"
+
+metadata = MetaData()
+items = Table(
+    "items",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("label", String(80), nullable=False),
+    Column("station", String(40), nullable=False),
+    Column("found_on", Date, nullable=False),
+)
+
+
+class Item(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    label: str
+    station: str
+    found_on: date
+
+
+class Page(BaseModel):
+    items: Annotated[list[Item], Field(max_length=100)]
+    total: int
+    pages: int
+    next: str | None
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    """Open the database, and close it at the end."""
+    engine = create_async_engine(DATABASE_URL)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(metadata.create_all)
+        yield {"engine": engine}
+    finally:
+        await engine.dispose()
+
+
+async def get_connection(request: Request) -> AsyncIterator[AsyncConnection]:
+    """Lend a connection to one request."""
+    async with request.state.engine.connect() as connection:
+        yield connection
+
+
+Connection = Annotated[AsyncConnection, Depends(get_connection)]
+Station = Annotated[str, Query(min_length=1, max_length=40)]
+
+app = FastAPI(title="Lost property", lifespan=lifespan)
+
+
+@app.get("/items")
+async def list_items(
+    request: Request,
+    connection: Connection,
+    station: Station | None = None,
+    since: date | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+) -> Page:
+    """Show what was found, page by page."""
+    conditions = []
+    if station is not None:
+        conditions.append(items.c.station == station)
+    if since is not None:
+        conditions.append(items.c.found_on >= since)
+    counted = select(func.count()).select_from(items).where(*conditions)
+    total = await connection.scalar(counted) or 0
+    pages = -(-total // limit)
+    query = select(items).where(*conditions).order_by(items.c.found_on, items.c.id)
+    rows = await connection.execute(query.limit(limit).offset((page - 1) * limit))
+    following = request.url.include_query_params(limit=limit, page=page + 1)
+    return Page(
+        items=[Item.model_validate(row) for row in rows],
+        total=total,
+        pages=pages,
+        next=f"{following.path}?{following.query}" if page < pages else None,
+    )
