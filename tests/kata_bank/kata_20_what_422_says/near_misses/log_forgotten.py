@@ -1,8 +1,8 @@
 """Near-miss: the answers are clean, the log line is unchanged.
 
 Rejected by: test_values_stay_out_of_the_log
-Coach: No client gets a value back now. The log line is still made from the unchanged errors and
-    the full address.
+Coach: No client gets a value back now. The log line is still made from the unchanged errors or
+    from the full address.
 Why: The report was about answers, and nobody outside reads the log.
 """
 
