@@ -45,6 +45,11 @@ MALFORMED = [
         ["", "+3460011", "003460011122233344", "600111222", "+0600111222", 34600111222],
         id="phone",
     ),
+    pytest.param(
+        "phone",
+        ["+34600111222\n", "+3460 0111 222", "0034600111222 ", "+34600\u0661\u0661\u0661222"],
+        id="phone-with-more",
+    ),
     pytest.param("name", ["", "x" * 81, None], id="name"),
     pytest.param("extra", ["x"], id="unknown-field"),
 ]
@@ -181,7 +186,7 @@ async def test_broken_rules_are_reported_together(desk: Desk, form: str, number:
     [
         pytest.param("{}{}{}{}{}{}{}{}{}", id="plain"),
         pytest.param("{}{}{} {}{}{} {}{}{}", id="groups"),
-        pytest.param(" {}{} {}{}{}{}{} {}{} ", id="spaces-around"),
+        pytest.param(" {}{} {}{}  {}{}{} {}{} ", id="spaces-around"),
     ],
 )
 async def test_driver_is_registered(desk: Desk, typed: str) -> None:
@@ -199,6 +204,18 @@ async def test_driver_is_registered(desk: Desk, typed: str) -> None:
 
 
 @pytest.mark.guard
+@pytest.mark.parametrize("form", FORMS)
+async def test_white_space_is_never_stored(desk: Desk, form: str) -> None:
+    """A licence with a tab or a line break in it is refused, or stored without them."""
+    for typed in (f"{NUMBER}\n", f"{NUMBER[:3]}\t{NUMBER[3:]}", f"\n{NUMBER}"):
+        response = await desk.send(form, licence=typed)
+        if response.is_success:
+            expect_body(response, {**response.json(), **details(), "licence": NUMBER})
+        else:
+            expect_field(response, "licence", because="a line break is no digit")
+
+
+@pytest.mark.guard
 @pytest.mark.parametrize(
     "phone", [pytest.param(ABSENT, id="without-phone"), pytest.param(None, id="phone-null")]
 )
@@ -207,9 +224,15 @@ async def test_details_are_replaced(desk: Desk, phone: Any) -> None:
     first = await desk.send(REGISTER, phone=phone)
     expect_written(first, REGISTER)
     expect_body(first, {**details(), "driver_id": first.json()["driver_id"], "phone": None})
-    response = await desk.send(REPLACE, name="Ida Voss-Lind", licence=licence("16180339"))
-    expected = {**response.json(), "name": "Ida Voss-Lind", "licence": licence("16180339")}
-    expect_body(response, {**details(), **expected, "phone": "+34600999888"})
+    number = licence("16180339")
+    for name, typed in (
+        ("Ida Voss-Lind", number),
+        (" ", " ".join(number)),
+        ("\u00d6" * 80, number),
+    ):
+        response = await desk.send(REPLACE, name=name, licence=typed)
+        expected = {"driver_id": desk.latest, "name": name, "licence": number}
+        expect_body(response, {**details(), **expected})
     response = await desk.send(REPLACE, phone=phone)
     expected = {**details(), "driver_id": desk.latest, "phone": None}
     expect_body(response, expected)
@@ -219,13 +242,18 @@ async def test_details_are_replaced(desk: Desk, phone: Any) -> None:
 
 @pytest.mark.guard
 async def test_password_is_changed(desk: Desk) -> None:
-    """A new password reaches the vault exactly as it was typed."""
+    """A new password reaches the vault exactly as it was typed, and nothing may stand beside it."""
     driver = await desk.registered()
     for password in ("Grey-Heron-3", " 4 Swans Swim ", "\u00c9-tangs-Bleus-9"):
         desk.vault.clear()
         response = await desk.change_password(driver["driver_id"], password)
         expect_status(response, 204, because="the password is changed")
         desk.expect_vault((driver["driver_id"], password))
+    desk.vault.clear()
+    body = {"new_password": PASSWORD, "extra": "x"}
+    response = await desk.http.put(f"/drivers/{driver['driver_id']}/password", json=body)
+    expect_field(response, "extra", because="a change of the password has one field")
+    desk.expect_vault()
 
 
 @pytest.mark.guard

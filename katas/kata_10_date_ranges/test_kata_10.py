@@ -244,7 +244,12 @@ async def test_faults_are_named_together(
     ("change", "faulty"),
     [
         pytest.param(
-            {"guest": "", "room_type": ["twin"], "starts_at": "2026-02-30T12:00:00Z", "ends_at": "soon"},
+            {
+                "guest": "",
+                "room_type": ["twin"],
+                "starts_at": "2026-02-30T12:00:00Z",
+                "ends_at": "soon",
+            },
             ["ends_at", "guest", "room_type", "starts_at"],
             id="all four",
         ),

@@ -11,6 +11,8 @@ from fastapi_katas.probes import expect_status, lesson
 
 Row = dict[str, Any]
 
+FIELDS = {"tag", "place", "queen", "notes", "feedings"}
+
 # How each request about one hive is made.
 REQUESTS: dict[str, tuple[str, str, Row | None]] = {
     "show": ("GET", "/hives/{}", None),
@@ -18,6 +20,19 @@ REQUESTS: dict[str, tuple[str, str, Row | None]] = {
     "feed": ("POST", "/hives/{}/feed", None),
     "remove": ("DELETE", "/hives/{}", None),
 }
+
+# States for a hive with the queen Zoe and the note "Calm".
+STATES: list[Row] = [
+    {"place": "Cherry orchard"},
+    {"place": "Cherry orchard", "queen": None, "notes": []},
+    {"place": "Moss", "queen": "Ida", "notes": ["New"]},
+    {"place": "Moss", "queen": "Zoe", "notes": ["Calm", "Calm"]},
+]
+
+# Requests for which an address has no method.
+OTHER_METHODS = [("PATCH", "/hives/fen-9"), ("POST", "/hives/fen-9")]
+OTHER_METHODS += [("DELETE", "/hives"), ("PUT", "/hives")]
+OTHER_METHODS += [(method, "/hives/fen-9/feed") for method in ("HEAD", "PUT", "PATCH", "DELETE")]
 
 # Requests that today's rules refuse or take: below, at and beyond each bound.
 NEW_HIVES: list[tuple[Row, bool]] = [
@@ -87,8 +102,12 @@ async def test_taken_tag_is_409(module: Any, client: httpx.AsyncClient) -> None:
     """A new hive with a taken tag is answered with 409, and the old one stays as it is."""
     fill(module)
     before = await stored(client)
-    same = {name: before["moss-3"][name] for name in ("tag", "place", "queen", "notes")}
-    for body in ({"tag": "moss-3", "place": "Somewhere else"}, same):
+    # One more time just what is stored, also of a hive that was never fed.
+    same = [
+        {name: before[tag][name] for name in ("tag", "place", "queen", "notes")}
+        for tag in ("moss-3", "ash-41")
+    ]
+    for body in ({"tag": "moss-3", "place": "Somewhere else"}, *same):
         response = await client.post("/hives", json=body)
         expect_status(response, 409, because="another hive has this tag, so none was made")
         expect_reason(response)
@@ -169,45 +188,49 @@ async def test_feeding_is_a_post(module: Any, client: httpx.AsyncClient) -> None
     """Each POST on the address for feeding counts one feeding of this hive."""
     fill(module)
     before = await stored(client)
-    for times in (1, 2):
-        response = await client.post("/hives/moss-3/feed")
+    for tag in ("moss-3", "moss-3", "ash-41"):
+        response = await client.post(f"/hives/{tag}/feed")
         expect_status(response, 200, because="a hive was fed, and nothing new has an address")
-        wanted = {**before["moss-3"], "feedings": before["moss-3"]["feedings"] + times}
+        wanted = {**before, tag: {**before[tag], "feedings": before[tag]["feedings"] + 1}}
         after = await stored(client)
-        if response.json() != wanted or after != {**before, "moss-3": wanted}:
+        wrong = [name for name in wanted | after if after.get(name) != wanted.get(name)]
+        if wrong:
             raise lesson(
                 "feeding-not-counted",
-                seen="After {times} feedings the hive should be {wanted}. The answer is {answer}, "
-                "and stored is {stored}.",
+                seen="{tag} was fed once. The list then shows {after} for {wrong}. Before it, "
+                "that was {before}.",
                 production="The book says something else than the bees.",
                 look="Which hive does this endpoint change, and which field of it?",
-                times=times,
-                wanted=str(wanted),
-                answer=cut(response.text),
-                stored=cut(str(after)),
+                tag=tag,
+                wrong=wrong[0],
+                before=str(before.get(wrong[0])),
+                after=str(after.get(wrong[0])),
             )
+        expect_answer("Feeding", response, after[tag])
+        before = after
 
 
 @pytest.mark.goal
 async def test_put_replaces_the_whole_state(module: Any, client: httpx.AsyncClient) -> None:
-    """What a PUT leaves out gets its default, whatever was stored before."""
-    fill(module)
-    sent = {"place": "Cherry orchard"}
-    response = await client.put("/hives/moss-3", json=sent)
-    expect_status(response, 200, because="the hive exists and gets a new state")
-    wanted: Row = {"queen": None, "notes": [], **sent}
-    shown = (await stored(client)).get("moss-3", {})
-    left = {name: shown.get(name) for name in wanted if shown.get(name) != wanted[name]}
-    if left:
-        raise lesson(
-            "put-keeps-unsent",
-            seen="The PUT sent {sent}. Stored in the hive is afterwards also {left}.",
-            production="Nobody can take a value away by leaving it out, and what a client has "
-            "written is not what the next one reads.",
-            look="From what is the new state made: from the request alone?",
-            sent=str(sent),
-            left=str(left),
-        )
+    """After a PUT the state is what was sent, with defaults for the rest, whatever was before."""
+    for sent in STATES:
+        old = fill(module)["moss-3"]
+        response = await client.put("/hives/moss-3", json=sent)
+        expect_status(response, 200, because="the hive exists and gets a new state")
+        wanted: Row = {"queen": None, "notes": [], **sent}
+        shown = (await stored(client)).get("moss-3", {})
+        wrong = [name for name in wanted if shown.get(name) != wanted[name]]
+        if wrong:
+            raise lesson(
+                "put-writes-something-else" if set(wrong) <= set(sent) else "put-keeps-unsent",
+                seen="The PUT sent {sent}. Before it, the hive had {old}. Afterwards it has {now}.",
+                production="Nobody can correct or take away a value for certain: what a client "
+                "has written is not what the next one reads.",
+                look="From what is the new state made: from the request alone?",
+                sent=str(sent),
+                old=str({name: old[name] for name in wrong}),
+                now=str({name: shown.get(name) for name in wrong}),
+            )
 
 
 @pytest.mark.goal
@@ -220,7 +243,8 @@ async def test_repeated_put_changes_nothing_more(module: Any, client: httpx.Asyn
         response = await client.put("/hives/fen-9", json=state)
         expect_status(response, 200, because="the hive exists and gets this state")
         results.append(((await stored(client))["fen-9"], response.json()))
-    if results[0] != results[1]:
+    (first, first_answer), (second, second_answer) = results
+    if first != second:
         raise lesson(
             "put-adds-again",
             seen="The same PUT was sent twice. After the first one the hive is {first}, after the "
@@ -228,8 +252,19 @@ async def test_repeated_put_changes_nothing_more(module: Any, client: httpx.Asyn
             production="After a lost answer clients and proxies send a PUT once more by "
             "themselves, because they may. Every weak connection leaves its trace in the data.",
             look="Which part of the new state depends on the old one?",
-            first=cut(str(results[0][0])),
-            second=cut(str(results[1][0])),
+            first=cut(str(first)),
+            second=cut(str(second)),
+        )
+    if first_answer != second_answer:
+        raise lesson(
+            "put-answers-differ",
+            seen="The same PUT was sent twice, and each time the hive was {stored} afterwards. "
+            "The first answer was {first}, the second one {second}.",
+            production="A client that has to send a PUT once more cannot trust either answer.",
+            look="Which state does the answer show, and when is it taken?",
+            stored=cut(str(second)),
+            first=cut(str(first_answer)),
+            second=cut(str(second_answer)),
         )
 
 
@@ -238,11 +273,11 @@ async def test_hives_are_shown_as_stored(module: Any, client: httpx.AsyncClient)
     """The list and each single hive have all fields as stored, and reading changes nothing."""
     rows = fill(module)
     for _ in range(2):
-        assert await stored(client) == rows
+        expect_rows("Reading", rows, await stored(client))
         for tag, row in rows.items():
             response = await client.get(f"/hives/{tag}")
             expect_status(response, 200, because="this hive exists")
-            assert response.json() == row
+            expect_answer(f"GET /hives/{tag}", response, row)
     module.HIVES.clear()
     assert await stored(client) == {}, "a list without hives is an empty list"
 
@@ -256,8 +291,8 @@ async def test_new_hive_is_stored(module: Any, client: httpx.AsyncClient) -> Non
         response = await client.post("/hives", json=sent)
         assert response.is_success, f"a new hive is answered with {response.status_code}"
         before[tag] = {"queen": None, "notes": [], "feedings": 0, **sent}
-        assert response.json() == before[tag]
-        assert await stored(client) == before
+        expect_rows(f"POST /hives with {sent}", before, await stored(client))
+        expect_answer("POST /hives", response, before[tag])
 
 
 @pytest.mark.guard
@@ -267,19 +302,23 @@ async def test_put_leaves_the_count_alone(module: Any, client: httpx.AsyncClient
     state = {"place": "Oak ridge", "queen": None, "notes": ["New queen"]}
     response = await client.put("/hives/fen-9", json=state)
     expect_status(response, 200, because="the hive exists and gets this state")
-    wanted = {**rows, "fen-9": {**rows["fen-9"], **state}}
     after = await stored(client)
-    if after != wanted or response.json() != wanted["fen-9"]:
+    row = after.get("fen-9", {})
+    others = [tag for tag in rows if tag != "fen-9" and after.get(tag) != rows[tag]]
+    if row.get("feedings") != rows["fen-9"]["feedings"] or others:
         raise lesson(
             "put-changes-more",
-            seen="After the PUT the hives should be {wanted}. They are {after}, and the answer "
-            "is {answer}.",
-            production="What the service has counted for years is lost by a correction.",
+            seen="A PUT for fen-9 sent {state}. Its `feedings` were {old} before and are {new} "
+            "now. Other hives that changed: {others}.",
+            production="A correction takes away what its sender has never written.",
             look="Which fields of a hive are in the request, and where do the others come from?",
-            wanted=str(wanted),
-            after=str(after),
-            answer=cut(response.text),
+            state=str(state),
+            old=rows["fen-9"]["feedings"],
+            new=row.get("feedings"),
+            others=", ".join(others) or "none",
         )
+    expect_rows(f"PUT with {state}", {**rows, "fen-9": {**rows["fen-9"], **state}}, after)
+    expect_answer("PUT", response, row)
 
 
 @pytest.mark.guard
@@ -289,7 +328,7 @@ async def test_removal_takes_out_one_hive(module: Any, client: httpx.AsyncClient
     response = await client.delete("/hives/moss-3")
     expect_status(response, 204, because="the hive exists and is removed")
     removed = rows.pop("moss-3")
-    assert await stored(client) == rows
+    expect_rows("DELETE /hives/moss-3", rows, await stored(client))
     again = {"tag": removed["tag"], "place": "Moss"}
     response = await client.post("/hives", json=again)
     assert response.is_success, f"the tag is free again, and a POST got {response.status_code}"
@@ -321,10 +360,10 @@ async def test_rules_for_requests_stay(module: Any, client: httpx.AsyncClient) -
 async def test_other_methods_are_405(module: Any, client: httpx.AsyncClient) -> None:
     """A method that an address does not have is answered with 405, and changes nothing."""
     rows = fill(module)
-    for method, path in (("PATCH", "/hives/fen-9"), ("DELETE", "/hives"), ("PUT", "/hives")):
+    for method, path in OTHER_METHODS:
         response = await client.request(method, path, json={"place": "Here"})
-        expect_status(response, 405, because="this address has no such method")
-    assert await stored(client) == rows
+        expect_status(response, 405, because=f"{path} has no method {method}")
+        expect_unchanged(f"{method} {path}", rows, await stored(client))
 
 
 def fill(module: Any) -> dict[str, Row]:
@@ -344,7 +383,42 @@ async def stored(client: httpx.AsyncClient) -> dict[str, Row]:
     """Return what the list shows, by tag."""
     response = await client.get("/hives")
     expect_status(response, 200, because="the list of all hives can always be read")
-    return {row["tag"]: row for row in response.json()}
+    rows = response.json()
+    for row in rows:
+        lacking = FIELDS - row.keys()
+        if lacking:
+            raise lesson(
+                "field-lost",
+                seen="GET /hives shows {row}. It lacks {lacking}.",
+                production="A program that reads this field stops at this hive.",
+                look="Which fields does a stored hive have, and which does the answer leave out?",
+                row=str(row),
+                lacking=", ".join(sorted(lacking)),
+            )
+    return {row["tag"]: row for row in rows}
+
+
+def expect_rows(what: str, wanted: dict[str, Row], after: dict[str, Row]) -> None:
+    """Fail, and say what was seen, unless the list shows these hives."""
+    wrong = [tag for tag in wanted | after if after.get(tag) != wanted.get(tag)]
+    assert not wrong, (
+        f"{what}: afterwards the list shows {after.get(wrong[0], 'nothing')} for {wrong[0]}, "
+        f"and should show {wanted.get(wrong[0], 'nothing')}"
+    )
+
+
+def expect_answer(what: str, response: httpx.Response, row: Row) -> None:
+    """Fail, and say what was seen, unless an answer shows the hive as it is stored."""
+    if response.json() != row:
+        raise lesson(
+            "answer-is-not-the-hive",
+            seen="{what} answered {answer}. The hive is {row}.",
+            production="The page of the club shows something that is not in the book.",
+            look="From what is this answer made, and at which moment?",
+            what=what,
+            answer=cut(response.text),
+            row=str(row),
+        )
 
 
 def expect_unchanged(what: str, before: dict[str, Row], after: dict[str, Row]) -> None:

@@ -67,7 +67,7 @@ class Party(BaseModel, extra="forbid"):
 
 
 class ReservationIn(Party):
-    boat: constr(pattern=r"^[A-Z]{2}-\d{2}$")
+    boat: constr(pattern=r"^[A-Z]{2}-[0-9]{2}$")
     hours: PositiveInt = Field(lt=13)
     extras: Extras = Extras()
 

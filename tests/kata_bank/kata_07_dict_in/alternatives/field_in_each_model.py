@@ -75,7 +75,7 @@ class Party(Received):
 
 
 class ReservationIn(Party):
-    boat: str = Field(pattern=r"^[A-Z][A-Z]-\d\d$")
+    boat: str = Field(pattern=r"^[A-Z][A-Z]-[0-9][0-9]$")
     hours: int = Field(gt=0, lt=13)
     extras: Extras = Field(default_factory=Extras)
 

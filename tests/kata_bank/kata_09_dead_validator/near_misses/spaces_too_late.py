@@ -1,6 +1,6 @@
 """Near-miss: the spaces are taken out after the check of the form.
 
-Rejected by: test_driver_is_registered
+Rejected by: test_driver_is_registered, test_details_are_replaced
 Coach: You take the spaces out after the form is checked. The pattern still sees them, and refuses
     a licence that is typed in groups.
 Why: Without `mode="before"` the value is surely a text, and the crash is gone.
