@@ -36,7 +36,7 @@ CAR = {"kind": "car", "length_cm": 450}
 NO_SAILING = {"detail": "There is no such sailing"}
 NO_PLACE = {"detail": {"reason": "The deck is full", "free_cm": 300}}
 NO_RESERVATION = {"detail": "There is no such reservation"}
-UNKNOWN = "/sailings/977/reservations/KA-12"
+UNKNOWN = "/sailings/97700000/reservations/KA-12"
 OURS = "/sailings/41/reservations/KA-12"
 THEIRS = "/sailings/41/reservations/B-7"
 
@@ -51,13 +51,29 @@ def invalid(*fields: str) -> Json:
     return {"detail": "The request breaks a rule", "fields": list(fields)}
 
 
+# Values that a request may have, at the limits and far from them, and values that it may not have.
+ALLOWED: dict[str, list[Json]] = {
+    "sailing_id": [1, 42, 97700000],
+    "plate": ["A-1", "ABC-1234"],
+    "harbour": ["holm", "skar", "vik"],
+    "length_cm": [100, 2500],
+    "kind": ["car", "van", "lorry"],
+}
+FORBIDDEN: dict[str, list[Json]] = {
+    "sailing_id": [0],
+    "plate": ["ABCD-1", "A-12345", "a-1", "A1"],
+    "harbour": ["Vik", "oslo"],
+    "length_cm": [99, 2501, "long"],
+    "kind": ["bike"],
+}
+
 # The requests of the tests in their order: operation, address, body, status and body of the answer.
 REQUESTS: list[tuple[str, str, Json, int, Json]] = [
     (LIST, "/sailings", None, 200, [LATE, EARLY]),
     (LIST, "/sailings?harbour=skar", None, 200, [EARLY]),
     (LIST, "/sailings?harbour=atlantis", None, 422, invalid("query.harbour")),
     (SHOW, "/sailings/41", None, 200, LATE),
-    (SHOW, "/sailings/977", None, 404, NO_SAILING),
+    (SHOW, "/sailings/97700000", None, 404, NO_SAILING),
     (SHOW, "/sailings/0", None, 422, invalid("path.sailing_id")),
     (SHOW, "/sailings/late", None, 422, invalid("path.sailing_id")),
     (RESERVE, OURS, VAN, 201, place(VAN)),
@@ -160,7 +176,9 @@ async def test_bodies_are_as_documented(module: Any, client: httpx.AsyncClient) 
         if not document.has_fields(schema):  # told by the test before this one
             continue
         if faults := document.faults(schema, answer.json()):
-            wrong.setdefault("; ".join(faults), []).append(f"{name}: {code} {answer.text[:80]}")
+            wrong.setdefault("; ".join(dict.fromkeys(faults)), []).append(
+                f"{name}: {code} {answer.text[:80]}"
+            )
     if wrong:
         untyped = any("without a type" in fault for fault in wrong)
         raise lesson(
@@ -302,14 +320,14 @@ async def test_examples_are_accepted(module: Any, client: httpx.AsyncClient) -> 
     """The document shows a body for a reservation in `examples`, and the service takes each one."""
     document = await Document.read(client)
     fill(module)
-    listed, single = document.examples(RESERVE)
-    for number, example in enumerate(listed + single):
+    listed, single, parts = document.examples(RESERVE)
+    for number, example in enumerate(listed + single + parts):
         answer = await client.put(f"/sailings/42/reservations/EX-{number}", json=example)
         if answer.status_code == 422:
             raise lesson(
                 "example-refused",
-                seen="The document shows the example {example}. Sent as it is, it is answered "
-                "with {status}: {body}",
+                seen="With an example of the document, the body of a reservation is {example}. It"
+                " is answered with {status}: {body}",
                 production="Everybody begins with the example, and the first request of"
                 " everybody fails.",
                 look="Which fields has the model today, and where does the example stand?",
@@ -339,6 +357,11 @@ async def test_production_shows_no_document(raw_app: Any, client: httpx.AsyncCli
     own = [raw_app.openapi_url, raw_app.docs_url, raw_app.redoc_url]
     answers = [await client.get(path) for path in dict.fromkeys([*addresses, *filter(None, own)])]
     shown = [answer for answer in answers if answer.is_success]
+    for path in [getattr(route, "path", "") for route in raw_app.routes]:
+        if path and "{" not in path and path not in (*addresses, *own):
+            answer = await client.get(path)
+            # The id of an operation is in the document, and in no other answer.
+            shown += [answer] * (answer.is_success and "put_reservations" in answer.text)
     if shown:
         known = any(answer.url.path in addresses for answer in shown)
         raise lesson(
@@ -392,15 +415,12 @@ async def test_development_shows_the_document(client: httpx.AsyncClient) -> None
 
 @pytest.mark.guard
 async def test_documented_limits_are_the_real_ones(module: Any, client: httpx.AsyncClient) -> None:
-    """What the document allows in a request is accepted, and what it forbids is refused."""
+    """What a request may have is as before, in the service and in the document."""
     document = await Document.read(client)
     fill(module)
-    trials: list[tuple[str, Json]] = [("sailing_id", value) for value in (0, 1, 42)]
-    trials += [("plate", text) for text in ("A-1", "ABC-1234", "ABCD-1", "A-12345", "a-1", "A1")]
-    trials += [("harbour", text) for text in ("holm", "skar", "vik", "Vik", "oslo")]
-    trials += [("length_cm", value) for value in (99, 100, 2500, 2501, "long")]
-    trials += [("kind", text) for text in ("car", "van", "lorry", "bike")]
-    for field, value in trials:
+    trials = [(field, value, True) for field, values in ALLOWED.items() for value in values]
+    trials += [(field, value, False) for field, values in FORBIDDEN.items() for value in values]
+    for field, value, allowed in trials:
         given: Json = {"sailing_id": 42, "plate": "KA-12", **CAR, field: value}
         url = f"/sailings/{given['sailing_id']}/reservations/{given['plate']}"
         if field == "harbour":
@@ -408,7 +428,21 @@ async def test_documented_limits_are_the_real_ones(module: Any, client: httpx.As
         else:
             answer = await client.put(url, json={key: given[key] for key in CAR})
         schema = document.field(LIST if field == "harbour" else RESERVE, field)
-        if bool(document.faults(schema, value)) != (answer.status_code == 422):
+        refused = answer.status_code == 422
+        if allowed == refused:
+            raise lesson(
+                "limits-changed",
+                seen="With {field}={value!r} the service answers {status}. Before, this value was "
+                "{before}.",
+                production="A request that was right yesterday fails today, or one that was wrong"
+                " comes through.",
+                look="Which limits has this parameter or field, and which ones had it?",
+                field=field,
+                value=value,
+                status=answer.status_code,
+                before="accepted" if allowed else "refused",
+            )
+        if bool(document.faults(schema, value)) != refused:
             raise lesson(
                 "limits-differ",
                 seen="With {field}={value!r} the service answers {status}. The document says for "
@@ -481,8 +515,11 @@ class Document:
             schema = self.data["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
         return schema
 
-    def examples(self, name: str) -> tuple[list[Json], list[Json]]:
-        """Return the examples of a request body: those in a list, and those under `example`."""
+    def examples(self, name: str) -> tuple[list[Json], list[Json], list[Json]]:
+        """Return the bodies that examples make: listed ones, those under `example`, and parts.
+
+        A part is one example of one field, put into a good body.
+        """
         media = self.operations[name]["requestBody"]["content"]["application/json"]
         schema = self.resolve(media["schema"])
         fields = {key: self.resolve(each) | each for key, each in schema["properties"].items()}
@@ -492,9 +529,15 @@ class Document:
             listed.append({key: each["examples"][0] for key, each in fields.items()})
         holders = {id(each): each for each in (media, media["schema"], schema)}
         single = [each["example"] for each in holders.values() if "example" in each]
-        if all("example" in each for each in fields.values()):
-            single.append({key: each["example"] for key, each in fields.items()})
-        return listed, single
+        single += [
+            {**CAR, key: each["example"]} for key, each in fields.items() if "example" in each
+        ]
+        parts = [
+            {**CAR, key: value}
+            for key, each in fields.items()
+            for value in each.get("examples", [])
+        ]
+        return listed, single, parts
 
     def has_fields(self, schema: Json) -> bool:
         """Tell whether a schema says anything about a value, and of an object which fields."""

@@ -109,7 +109,8 @@ async def answer_error(request: Request, error: Exception) -> JSONResponse:
         case HTTPErrorBase(detail={"code": code, "detail": detail}):
             return problem(request, error.status_code, code, detail, error.headers)
         case HTTPErrorBase():
-            return problem(request, error.status_code, "refused", error.detail, error.headers)
+            detail = str(error.detail)
+            return problem(request, error.status_code, "refused", detail, error.headers)
     return problem(request, 500, "fault", "The observatory cannot answer now")
 
 

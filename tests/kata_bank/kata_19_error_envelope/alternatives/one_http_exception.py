@@ -109,7 +109,7 @@ def problem(request: Request, status: int, code: str, detail: str, **members: An
 async def answer_http_error(request: Request, error: HTTPException) -> JSONResponse:
     """Answer a refused request, whoever refused it: an endpoint, a dependency or the router."""
     code = getattr(error, "code", HTTPStatus(error.status_code).name.lower())
-    answer = problem(request, error.status_code, code, error.detail)
+    answer = problem(request, error.status_code, code, str(error.detail))
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value
     return answer
@@ -168,8 +168,11 @@ async def show_sky(mast: Mast) -> Sky:
     try:
         reply = await mast.get("/now")
         reply.raise_for_status()
-        return Sky.model_validate(reply.json())
     except httpx.TimeoutException as error:
         raise ObservatoryError(504, "mast_slow", "The weather mast is too slow") from error
-    except (httpx.HTTPError, ValueError) as error:
+    except httpx.HTTPError as error:
+        raise ObservatoryError(502, "mast_failed", "The weather mast gives no data") from error
+    try:
+        return Sky.model_validate(reply.json())
+    except ValueError as error:
         raise ObservatoryError(502, "mast_failed", "The weather mast gives no data") from error

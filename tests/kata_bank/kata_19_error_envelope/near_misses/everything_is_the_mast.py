@@ -114,7 +114,7 @@ async def answer_known_failure(request: Request, error: ObservatoryError) -> JSO
 @app.exception_handler(HTTPException)
 async def answer_http_error(request: Request, error: HTTPException) -> JSONResponse:
     """Answer a refused request, whoever refused it: an endpoint, a dependency or the router."""
-    answer = problem(request, error.status_code, f"http_{error.status_code}", error.detail)
+    answer = problem(request, error.status_code, f"http_{error.status_code}", str(error.detail))
     answer.headers.update(error.headers or {})
     return answer
 
