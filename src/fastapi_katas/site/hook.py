@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAP = "katas/index.md"
 MERMAID = "assets/javascripts/mermaid.min.js"
+#: What must happen between Mermaid and the theme.
+DIAGRAMS = "assets/javascripts/diagrams.js"
 
 _log = logging.getLogger("mkdocs.hooks.fastapi_katas")
 _RUN_MARKER = re.compile(r"^( *)<!-- run: (\d+) (bad|good) -->$", re.MULTILINE)
@@ -136,15 +138,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_post_page(html: str, page: Page, config: MkDocsConfig) -> str:
-    """Load the script that draws diagrams, only where there is one, and before the theme does.
+    """Load the scripts that draw diagrams, only where there is one, and before the theme does.
 
     The theme would fetch it from another host if it were not there already.
     """
     if 'class="mermaid"' not in html:
         return html
     up = "../" * page.file.dest_uri.count("/")
-    script = f'<script src="{up}{MERMAID}"></script>\n      '
-    return re.sub(r"(?=<script src=\"[^\"]*assets/javascripts/bundle\.)", script, html, count=1)
+    scripts = "".join(f'<script src="{up}{name}"></script>\n      ' for name in (MERMAID, DIAGRAMS))
+    return re.sub(r"(?=<script src=\"[^\"]*assets/javascripts/bundle\.)", scripts, html, count=1)
 
 
 def mermaid_script() -> Path | None:
