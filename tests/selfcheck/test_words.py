@@ -163,6 +163,12 @@ def test_missing_notes(workshop: Any, breaks: Breaks) -> None:
     breaks(workshop.words(), "notes", workshop.kata.notes_file)
 
 
+def test_title_above_the_notes(workshop: Any, breaks: Breaks) -> None:
+    notes = workshop.kata.notes_file
+    notes.write_text("# Notes\n\n" + notes.read_text(encoding="utf-8"), encoding="utf-8")
+    breaks(workshop.words(), "notes", notes)
+
+
 def test_empty_section_of_the_notes(workshop: Any, breaks: Breaks) -> None:
     workshop.replace(workshop.kata.notes_file, "Count on fingers.\n", "")
     breaks(workshop.words(), "notes", workshop.kata.notes_file)
