@@ -187,6 +187,6 @@ def _notes(kata: Kata) -> Iterator[Problem]:
         wanted = ", ".join(f"`## {title}`" for title in NOTES_SECTIONS)
         yield "notes", path, f"The sections must be, in this order: {wanted}."
     if not text.startswith("## "):
-        yield "notes", path, "Begin with the first section: the page has a title of its own already."
+        yield "notes", path, "Begin with the first section: the page has a title of its own."
     if re.search(r"^## .+\n+(?=## |\Z)", text, re.MULTILINE):
         yield "notes", path, "A section is empty: write it."
