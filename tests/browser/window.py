@@ -55,13 +55,18 @@ class Seen:
             if response.status >= 400:
                 self.failed.append(f"{response.status} {response.url}")
 
+        def failed(request: Any) -> None:
+            # Going to the next page ends what the last one still loads, such as its icon.
+            if request.failure != "net::ERR_ABORTED":
+                self.failed.append(f"{request.failure} {request.url}")
+
         def said(message: Any) -> None:
             if message.type in {"error", "warning"}:
                 self.console.append(f"{message.type}: {message.text}")
 
         context.on("request", requested)
         context.on("response", answered)
-        context.on("requestfailed", lambda request: self.failed.append(request.url))
+        context.on("requestfailed", failed)
         context.on("console", said)
         context.on("weberror", lambda error: self.console.append(f"exception: {error.error}"))
 
