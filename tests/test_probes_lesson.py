@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastapi_katas.probes import Lesson, Place, lesson
+from fastapi_katas.probes import Lesson, Place, cut, lesson
 
 HERE = Place("/course/fix.py", 12, "get_label", "time.sleep(1)")
 THERE = Place("/course/fix.py", 20, "helper")
@@ -97,3 +97,12 @@ def test_a_canned_sentence_is_refused(seen: str) -> None:
 def test_a_value_that_was_not_measured_is_refused() -> None:
     with pytest.raises(KeyError, match="waits"):
         make(seen="{turns} of {waits}")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("", ""), ("12345", "12345"), ("123456", "1234…")],
+    ids=["empty", "fits", "long"],
+)
+def test_a_long_text_is_cut(text: str, shown: str) -> None:
+    assert cut(text, 5) == shown

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fastapi_katas.probes import Place, crash_of, expect_status, lesson, place_of_exception
+from fastapi_katas.probes import Place, crash_of, cut, expect_status, lesson, place_of_exception
 
 MEMBER = ("id", "name", "call_sign", "rank")
 MEMBER_FIELDS = {*MEMBER, "phone", "password_hash"}
@@ -551,10 +551,6 @@ def shown_members(answer: str, body: Any) -> list[dict[str, Any]]:
 
 def join(prefix: str, name: str) -> str:
     return f"{prefix}.{name}" if prefix else name
-
-
-def cut(text: str, length: int) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def shortened(found: list[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fastapi_katas.probes import expect_status, lesson
+from fastapi_katas.probes import cut, expect_status, lesson
 
 Row = dict[str, Any]
 
@@ -459,8 +459,3 @@ def same_answer(one: httpx.Response, other: httpx.Response) -> bool:
         return one.status_code == 200 and bool(one.json() == other.json())
     except ValueError:
         return False
-
-
-def cut(text: str, length: int = 200) -> str:
-    """Shorten a long text."""
-    return text if len(text) <= length else text[: length - 1] + "…"

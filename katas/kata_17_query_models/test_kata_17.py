@@ -15,7 +15,14 @@ from fastapi.params import Depends, Param
 from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from fastapi_katas.probes import Statements, expect_status, lesson, place_of_exception, statements
+from fastapi_katas.probes import (
+    Statements,
+    cut,
+    expect_status,
+    lesson,
+    place_of_exception,
+    statements,
+)
 
 Row = dict[str, Any]
 
@@ -450,8 +457,3 @@ def values_of(sent: Statements) -> str:
         values: Any = statement.parameters
         texts.append(", ".join(map(str, values.values() if isinstance(values, dict) else values)))
     return cut("; ".join(texts)) or "none"
-
-
-def cut(text: str, length: int = 200) -> str:
-    """Shorten a long text."""
-    return text if len(text) <= length else text[: length - 1] + "…"

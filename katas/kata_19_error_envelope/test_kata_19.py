@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI, HTTPException
 
-from fastapi_katas.probes import crash_of, expect_status, lesson, place_of_exception
+from fastapi_katas.probes import crash_of, cut, expect_status, lesson, place_of_exception
 
 KEY = {"Authorization": "Bearer key-of-orion"}
 NEW = {"telescope": "coude", "night": "2026-03-07"}
@@ -462,8 +462,3 @@ def expect_problem(
 def is_text(value: Any) -> bool:
     """Tell whether a member of an envelope is a text that says something."""
     return isinstance(value, str) and bool(value.strip())
-
-
-def cut(text: str, length: int = 200) -> str:
-    """Shorten a long text."""
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -10,7 +10,7 @@ from fastapi_katas.probes.asgi import Conversation, EventLog, converse
 from fastapi_katas.probes.blocking import BlockingCall, blocking_calls
 from fastapi_katas.probes.heartbeat import Heartbeat, Held
 from fastapi_katas.probes.http import WatchingTransport, crash_of, expect_status
-from fastapi_katas.probes.lesson import Lesson, lesson
+from fastapi_katas.probes.lesson import Lesson, cut, lesson
 from fastapi_katas.probes.pauses import pauses
 from fastapi_katas.probes.places import (
     Place,
@@ -49,6 +49,7 @@ __all__ = [
     "blocking_calls",
     "converse",
     "crash_of",
+    "cut",
     "dropped_coroutines",
     "expect_status",
     "lesson",

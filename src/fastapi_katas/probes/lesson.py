@@ -99,3 +99,16 @@ def lesson(
     else:
         places = tuple(dict.fromkeys(place for place in where if place is not None))
     return Lesson(key, seen.format_map(evidence), production, look, dict(evidence), places)
+
+
+def cut(text: str, length: int = 200) -> str:
+    """Shorten a text that would fill the screen, for the evidence of a lesson.
+
+    Args:
+        text: The text.
+        length: How many characters it may have; the last one is then an ellipsis.
+
+    Returns:
+        The text, or its beginning.
+    """
+    return text if len(text) <= length else text[: length - 1] + "…"

@@ -36,7 +36,7 @@ class Statement:
     @property
     def reads(self) -> bool:
         """Whether it asks for rows and changes nothing."""
-        return self.sql.upper().startswith(_READS)
+        return _reads(self.sql)
 
 
 @dataclass
@@ -99,17 +99,19 @@ def statements(*, count_rows: bool = False) -> Iterator[Statements]:
         executemany: bool,
     ) -> None:
         del cursor, context, executemany
-        statement = Statement(" ".join(sql.split()), parameters, _place())
-        if count_rows and statement.reads:
-            rows = _count(connection, sql, parameters)
-            statement = Statement(statement.sql, parameters, statement.place, rows)
-        record.sent.append(statement)
+        text = " ".join(sql.split())
+        rows = _count(connection, sql, parameters) if count_rows and _reads(text) else None
+        record.sent.append(Statement(text, parameters, _place(), rows))
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
         yield record
     finally:
         event.remove(Engine, "before_cursor_execute", note)
+
+
+def _reads(sql: str) -> bool:
+    return sql.upper().startswith(_READS)
 
 
 def _count(connection: Connection, sql: str, parameters: Any) -> int | None:
