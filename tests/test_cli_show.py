@@ -25,6 +25,18 @@ def test_the_page_of_a_kata(course: Course) -> None:
     assert not kata.fix.exists()
 
 
+def test_a_picture_is_on_the_site(course: Course) -> None:
+    page = course.kata(1).folder / "README.md"
+    text = page.read_text("utf-8")
+    page.write_text(
+        text.replace("## Traps", "<!-- sequence: bad, test_order -->\n\n## Traps"),
+        encoding="utf-8",
+    )
+    out = course.call("show", "1").out
+    assert "sequence:" not in out
+    assert "The site shows this order as a picture." in out
+
+
 def test_it_says_what_the_kata_builds_on(course: Course) -> None:
     page = course.kata(2).folder / "README.md"
     text = page.read_text("utf-8")

@@ -54,6 +54,7 @@ class TestEventLog:
         async with converse(log, "GET", "/") as reader:
             await reader.rest()
         assert log.events == [
+            "http.request GET /",
             "committed",
             "http.response.start 201",
             "after start",
@@ -70,19 +71,22 @@ class TestEventLog:
             await reader.start()
             with pytest.raises(LookupError):
                 await reader.chunk()
-        assert log.events == ["http.response.start 200", "raised LookupError"]
+        assert log.events == [
+            "http.request GET /", "http.response.start 200", "raised LookupError",
+        ]  # fmt: skip
 
     async def test_a_cancellation_is_an_event(self) -> None:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await asyncio.Event().wait()
 
         log = EventLog(app)
-        task = asyncio.create_task(log({"type": "http"}, _nothing, _swallow))
+        scope = {"type": "http", "method": "GET", "path": "/slow"}
+        task = asyncio.create_task(log(scope, _nothing, _swallow))
         await turns()
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
-        assert log.events == ["raised CancelledError"]
+        assert log.events == ["http.request GET /slow", "raised CancelledError"]
 
     async def test_a_websocket(self) -> None:
         app = FastAPI()

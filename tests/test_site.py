@@ -16,11 +16,13 @@ from urllib.parse import unquote, urldefrag, urlsplit
 import pytest
 from course import FILES, RIGHT, WRONG, Course
 
+from fastapi_katas.catalog import Kata
 from fastapi_katas.catalog.rules import rules
 from fastapi_katas.site import indexes, markup
 from fastapi_katas.site.hook import show_runs
 from fastapi_katas.site.kata_pages import kata_page, solution_page, targets_of
 from fastapi_katas.site.runs import Runs, UnexpectedRunError
+from fastapi_katas.site.sequences import sequence_diagram
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -144,6 +146,67 @@ def test_links_to_katas_know_which_ones_exist(course: Course) -> None:
         "[first](../katas/01-first.md), later (planned), `[words](kata:7)`, "
         f"[02 {course.kata(2).title}](../katas/02-second.md)"
     )
+
+
+@pytest.fixture
+def recorded(course: Course) -> Kata:
+    """A kata whose page asks for the order of events in its first test, on BAD and on GOOD."""
+    kata = course.kata(1)
+    tests = kata.tests_file.read_text("utf-8")
+    name = "test_price_counts_for_each_item"
+    tests = tests.replace(
+        f"{name}(client: httpx.AsyncClient)",
+        f"{name}(client: httpx.AsyncClient, record_property: Any)",
+    ).replace(
+        "    if total != 12:",
+        '    record_property("events", ["http.request GET /total/4", f"till: {total} #; asked"])\n'
+        "    if total != 12:",
+    )
+    kata.tests_file.write_text(tests, encoding="utf-8")
+    page = kata.folder / "README.md"
+    markers = f"<!-- sequence: bad, {name} -->\n\n<!-- sequence: good, {name} -->\n\n## Traps"
+    page.write_text(page.read_text("utf-8").replace("## Traps", markers), encoding="utf-8")
+    return course.kata(1)
+
+
+def test_a_page_draws_what_a_test_wrote_down(course: Course, runs: Runs, recorded: Kata) -> None:
+    page = kata_page(recorded, course.catalog, runs)
+    assert "<!-- sequence" not in page
+    first, second = re.findall(r"``` mermaid\n(.*?)```", page, re.DOTALL)
+    assert first.splitlines() == [
+        "sequenceDiagram",
+        "    participant p0 as client",
+        "    participant p1 as application",
+        "    participant p2 as till",
+        "    p0->>p1: GET /total/4",
+        "    p1->>p2: 7 #35;#59; asked",
+    ]
+    assert second == first.replace("7 ", "12 ")
+    assert "1. `till: 12 #; asked`" in page
+
+
+def test_nothing_is_drawn_that_was_not_written_down(
+    course: Course, runs: Runs, recorded: Kata
+) -> None:
+    page = recorded.folder / "README.md"
+    page.write_text(
+        page.read_text("utf-8").replace("bad, test_price_counts", "bad, test_price_is_counts"),
+        encoding="utf-8",
+    )
+    with pytest.raises(UnexpectedRunError, match="has written no events down"):
+        kata_page(course.kata(1), course.catalog, runs)
+
+
+def test_every_kind_of_event_has_its_place_in_a_picture() -> None:
+    events = ["http.response.start 201", "http.response.body", "raised OSError", "stopped"]
+    assert "\n".join(
+        [
+            "    p1->>p0: the response begins, status 201",
+            "    p1->>p0: body",
+            "    Note over p1: OSError leaves the application",
+            "    Note over p1: stopped",
+        ]
+    ) in sequence_diagram(events)
 
 
 def test_a_page_by_hand_shows_a_run(course: Course, runs: Runs) -> None:

@@ -32,6 +32,10 @@ def test_a_kata_that_keeps_every_promise(workshop: Any) -> None:
         pytest.param("A2, ", "", "rule-register", id="rule left out"),
         pytest.param("## Traps", "## Pitfalls", "page-sections", id="section renamed"),
         pytest.param("<!-- output: bad -->", "FAILED", "page-output", id="typed output"),
+        pytest.param(
+            "## Traps", "<!-- sequence: bad, test_none -->\n\n## Traps", "page-sequence",
+            id="picture of no test",
+        ),
         pytest.param("**A sum", "**The sum", "page-law", id="law not on the page"),
     ],
 )

@@ -27,6 +27,8 @@ SECTIONS = (
     "What happened", "What you see", "Your task", "The law", "Traps", "Going further",
 )
 OUTPUT_MARKER = "<!-- output: bad -->"
+#: ``<!-- sequence: bad, test_order -->``: the events that this test wrote down, as a picture.
+SEQUENCE_MARKER = re.compile(r"^<!-- sequence: (bad|good), (.+?) -->$", re.MULTILINE)
 
 _FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
 

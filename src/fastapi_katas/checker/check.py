@@ -222,4 +222,5 @@ def _result(test: dict[str, Any], told: dict[str, Any]) -> TestResult:
         message=told.get("message", ""),
         where=_place(told.get("where")),
         details=told.get("details", ""),
+        events=tuple(map(str, told.get("events", ()))),
     )

@@ -136,6 +136,7 @@ class Recorder:
                 test=item.name,
                 when=report.when,
                 outcome=report.outcome,
+                events=dict(report.user_properties).get("events", []),
                 **self._told(call, report),
             )
         return report  # type: ignore[return-value]

@@ -84,6 +84,7 @@ class TestResult:
         message: The first words of a failure that is no lesson.
         where: The line of the module that such a failure came from, if one is known.
         details: pytest's own report of the failure.
+        events: What happened in the run, in order, if the test has written it down.
     """
 
     name: str
@@ -94,6 +95,7 @@ class TestResult:
     message: str = ""
     where: CodePlace | None = None
     details: str = ""
+    events: tuple[str, ...] = ()
 
     @property
     def function(self) -> str:

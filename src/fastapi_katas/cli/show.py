@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi_katas.catalog.errors import CatalogError
-from fastapi_katas.catalog.page import OUTPUT_MARKER
+from fastapi_katas.catalog.page import OUTPUT_MARKER, SEQUENCE_MARKER
 from fastapi_katas.cli.context import KataName, Plain, end, make_face, named_or_current
 from fastapi_katas.exit_codes import EXIT_ENVIRONMENT
 
@@ -26,7 +26,8 @@ def show(name: KataName = None, plain: Plain = False) -> None:
     face.say()
     # The site shows the output itself; here it is one command away, and then it is the learner's.
     seen = f"`kata check {number} --target bad --all` shows it."
-    face.markdown(page.body.strip().replace(OUTPUT_MARKER, seen))
+    body = SEQUENCE_MARKER.sub("*The site shows this order as a picture.*", page.body.strip())
+    face.markdown(body.replace(OUTPUT_MARKER, seen))
     face.say()
     face.say("References", "bold")
     for reference in head.references:

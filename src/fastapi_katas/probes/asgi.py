@@ -36,10 +36,15 @@ class EventLog:
     A message is written down when the application sends it, before the client takes it. The
     lifespan is not written down.
 
+    A mark of the form ``who: what`` names a part of the application, for example
+    ``session: commit``. When a test hands the events over with pytest's ``record_property`` as
+    ``events``, before it fails, a page can show them as a picture.
+
     Attributes:
         app: The application.
-        events: ``http.response.start <status>``, ``http.response.body``, ``websocket.*``, the
-            marks, and ``raised <type>`` for an exception that left the application.
+        events: ``http.request <method> <path>``, ``http.response.start <status>``,
+            ``http.response.body``, ``websocket.*``, the marks, and ``raised <type>`` for an
+            exception that left the application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -63,6 +68,9 @@ class EventLog:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+
+        if scope["type"] == "http":
+            self.events.append(f"http.request {scope['method']} {scope['path']}")
 
         async def logging_send(message: Message) -> None:
             status = f" {message['status']}" if "status" in message else ""

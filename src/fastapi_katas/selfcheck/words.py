@@ -13,7 +13,7 @@ from pathlib import Path
 from fastapi_katas.catalog.errors import CatalogError
 from fastapi_katas.catalog.hints import LEVELS
 from fastapi_katas.catalog.kata import Kata
-from fastapi_katas.catalog.page import OUTPUT_MARKER, SECTIONS, section_titles
+from fastapi_katas.catalog.page import OUTPUT_MARKER, SECTIONS, SEQUENCE_MARKER, section_titles
 from fastapi_katas.catalog.rules import rules
 from fastapi_katas.coach import PATTERNS_FILE
 from fastapi_katas.selfcheck.promise import BrokenPromise
@@ -81,6 +81,10 @@ def _page(kata: Kata) -> Iterator[Problem]:
     if OUTPUT_MARKER not in page.body:
         problem = f"The page shows no real output: write `{OUTPUT_MARKER}` under What you see."
         yield "page-output", path, problem
+    known = {test.name for test in kata.tests}
+    for marker in SEQUENCE_MARKER.finditer(page.body):
+        if (test := marker[2].partition("[")[0]) not in known:
+            yield "page-sequence", path, f"`{marker[0]}` names no test: there is no {test}."
     if f"**{page.head.law}**" not in " ".join(page.body.split()):
         yield "page-law", path, "The section The law must begin with the law of the head, in bold."
     for number in page.head.requires:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from fastapi_katas.catalog import Alternative, Catalog, Hint, Kata, NearMiss
-from fastapi_katas.catalog.page import OUTPUT_MARKER
+from fastapi_katas.catalog.page import OUTPUT_MARKER, SEQUENCE_MARKER
 from fastapi_katas.site.markup import (
     code,
     difference,
@@ -14,7 +16,8 @@ from fastapi_katas.site.markup import (
     sources,
     table,
 )
-from fastapi_katas.site.runs import Run, Runs
+from fastapi_katas.site.runs import Run, Runs, UnexpectedRunError
+from fastapi_katas.site.sequences import sequence_diagram
 
 _DIFFICULTY = {1: "1 of 3, a first step", 2: "2 of 3, takes thought", 3: "3 of 3, hard"}
 
@@ -43,11 +46,12 @@ def kata_page(kata: Kata, catalog: Catalog, runs: Runs) -> str:
 
     Raises:
         CatalogError: If a file of the kata breaks its format.
-        UnexpectedRunError: If the broken module is not red.
+        UnexpectedRunError: If the broken module is not red, or a test that shall be shown as a
+            picture has written nothing down.
     """
     run = runs.of(kata, "bad", expect="red")
     said = output(run.output, f"kata check {kata.number}, on {kata.bad.name}")
-    body = kata.page.body.strip().replace(OUTPUT_MARKER, said)
+    body = _with_sequences(kata.page.body.strip(), kata, runs).replace(OUTPUT_MARKER, said)
     exhibit = _exhibit(kata, run)
     marker = "## Your task"
     body = body.replace(marker, f"{exhibit}\n{marker}", 1) if marker in body else body + exhibit
@@ -61,6 +65,20 @@ def kata_page(kata: Kata, catalog: Catalog, runs: Runs) -> str:
         _way_to_solution(kata),
         _references(kata),
     ])  # fmt: skip
+
+
+def _with_sequences(text: str, kata: Kata, runs: Runs) -> str:
+    """Put pictures of recorded events in the place of their markers."""
+
+    def draw(marker: re.Match[str]) -> str:
+        target, test = marker[1], marker[2]
+        run = runs.of(kata, target, expect="red" if target == "bad" else "passed")
+        if test not in run.events:
+            msg = f"{kata.label}, {target}: {test} has written no events down for its picture"
+            raise UnexpectedRunError(msg)
+        return sequence_diagram(run.events[test])
+
+    return SEQUENCE_MARKER.sub(draw, text)
 
 
 def _heading(kata: Kata) -> str:
@@ -164,7 +182,7 @@ def solution_page(kata: Kata, runs: Runs) -> str:
         code(difference(kata.bad, kata.good), "diff", title="BAD → GOOD"),
         folded("example", "The whole repaired module", whole),
         output(good.output, f"kata check {kata.number}, on {kata.good.name}"),
-        kata.notes_file.read_text(encoding="utf-8").strip() + "\n",
+        _with_sequences(kata.notes_file.read_text(encoding="utf-8").strip(), kata, runs) + "\n",
         "## What people try first, and how it fails\n",
         "Each verdict below comes from a run when this page was made.\n",
         *(_near_miss(kata, miss, runs) for miss in kata.near_misses),

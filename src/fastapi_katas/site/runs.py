@@ -13,7 +13,7 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class Run:
         seen: What the lesson of that test saw in the run; empty if there is no lesson.
         output: All that the command prints.
         places: The lines that lessons name, as ``(file, line)``; files relative to the root.
+        events: What a test wrote down, in order, by the name of the test.
     """
 
     state: str
@@ -55,6 +56,7 @@ class Run:
     seen: str
     output: str
     places: tuple[tuple[str, int], ...] = ()
+    events: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, verdict: Verdict, root: Path) -> Run:
@@ -77,6 +79,9 @@ class Run:
                 if result.lesson
                 for place in result.lesson.where
             ),
+            events={
+                result.name: list(result.events) for result in verdict.results if result.events
+            },
         )
 
     @classmethod
