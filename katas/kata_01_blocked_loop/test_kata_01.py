@@ -28,7 +28,7 @@ WAITERS = 5
 PRINTED = {order: f"/labels/{order}" for order in range(1, WAITERS + 1)}
 LATE, NEVER, UNKNOWN = 71, 81, 91
 PAUSE = 0.1
-SHORT_PAUSE = 0.01
+SHORT_PAUSE = 0.002
 
 
 @dataclass(slots=True)

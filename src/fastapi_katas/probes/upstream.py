@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import select
+import selectors
 import socket
 import sys
 import threading
@@ -120,7 +121,7 @@ class Upstream:
         self._replies: dict[str, Callable[[Call], Reply]] = {}
         self._meeting: Meeting | None = None
         self._holds: list[Held] | None = None
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Server | None = None
 
     def reply(self, path: str, *, status: int = 200, json: Any = None) -> None:
         """Answer every request for a path in the same way.
@@ -177,9 +178,7 @@ class Upstream:
     def __enter__(self) -> Self:
         self._server = _Server(("127.0.0.1", 0), _handler_for(self))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(
-            target=self._server.serve_forever, args=(0.01,), name="upstream", daemon=True
-        ).start()
+        self._server.start()
         return self
 
     def __exit__(
@@ -191,8 +190,7 @@ class Upstream:
         if self._meeting is not None:
             self._meeting._ended.set()
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._server.stop()
 
     def _answer(self, call: Call, caller: _Caller) -> Reply:
         with self._lock:
@@ -259,6 +257,29 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
+
+    def start(self) -> None:
+        """Serve in a thread of its own."""
+        self._woken, self._wake = socket.socketpair()
+        self._thread = threading.Thread(target=self._serve, name="upstream", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        # ``serve_forever`` looks every few milliseconds whether it shall stop. Each test would wait
+        # for that look.
+        with selectors.DefaultSelector() as selector:
+            selector.register(self, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
+            while self._woken not in [key.fileobj for key, _ in selector.select()]:
+                self.handle_request()
+
+    def stop(self) -> None:
+        """Stop at once; requests that are being answered go on in their threads."""
+        self._wake.send(b"!")
+        self._thread.join()
+        self.server_close()
+        self._wake.close()
+        self._woken.close()
 
     def server_bind(self) -> None:
         """Bind without asking a name server for the name of this machine."""
