@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
+from fastapi import FastAPI, Request
 
 from fastapi_katas.pytest_plugin.target import RenamedError, Target, TargetFault
 
@@ -118,3 +122,29 @@ def test_a_fault_is_told_once_and_the_rest_is_skipped(course: Course) -> None:
     report: Any = course.check(report=True).report
     assert report.count("SyntaxError: invalid syntax") == 1
     assert report.count("SKIPPED") == 2
+
+
+class TestApp:
+    @pytest.fixture
+    def raw_app(self) -> FastAPI:
+        """An application whose requests write into the state that its lifespan has made."""
+
+        @asynccontextmanager
+        async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+            yield {"shared": []}
+
+        application = FastAPI(lifespan=lifespan)
+
+        @application.get("/")
+        async def count(request: Request) -> list[int]:
+            request.state.shared.append(1)
+            mine = getattr(request.state, "mine", 0) + 1
+            request.state.mine = mine
+            return [len(request.state.shared), mine]
+
+        return application
+
+    async def test_each_request_gets_its_own_copy_of_the_state(
+        self, client: httpx.AsyncClient
+    ) -> None:
+        assert [(await client.get("/")).json() for _ in range(2)] == [[1, 1], [2, 1]]

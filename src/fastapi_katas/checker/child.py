@@ -44,7 +44,7 @@ LIBRARIES = (
 #: What some katas need, and what pytest imports when it begins. A process that is kept warm has it.
 MORE_LIBRARIES = (
     "sqlalchemy.ext.asyncio", "aiosqlite", "hypothesis", "uvicorn",
-    "httpcore", "certifi", "pdb", "pydantic.v1",
+    "httpcore", "certifi", "pdb", "pydantic.v1", "pydantic_settings", "jwt",
     *(f"_pytest.{plugin}" for plugin in default_plugins),
 )
 

@@ -68,7 +68,13 @@ async def app(raw_app: FastAPI) -> AsyncIterator[Any]:
     from fastapi_katas.probes.places import place_of_exception
     from fastapi_katas.pytest_plugin.target import TargetFault
 
-    manager = LifespanManager(raw_app, _LIFESPAN_SECONDS, _LIFESPAN_SECONDS)
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            # As a server does: a request cannot leave anything behind for the next one.
+            scope["state"] = scope["state"].copy()
+        await raw_app(scope, receive, send)
+
+    manager = LifespanManager(served, _LIFESPAN_SECONDS, _LIFESPAN_SECONDS)
     try:
         await manager.__aenter__()
     except Exception as error:
