@@ -195,6 +195,12 @@ def test_the_width_is_respected() -> None:
     assert max(map(len, prose)) <= 60
 
 
+def test_a_long_line_of_the_list_goes_on_below_its_words() -> None:
+    text = plain(verdict("red", GOAL, OTHER, GUARD), width=32)
+    assert "\n  red     goal: The second\n          goal.\n" in text
+    assert "\n  green   guard: The contract\n          stays.\n" in text
+
+
 def test_a_path_is_never_cut() -> None:
     """A path with a line break in it cannot be clicked or copied."""
     assert f"  {'/a' * 80}:1\n    code code" in plain(verdict("red", LONG), width=40)

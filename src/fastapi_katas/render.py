@@ -66,12 +66,14 @@ class Face:
         """Write one paragraph, wrapped, with an indentation in columns."""
         self._wrapped(Text(text, style=style), indent=indent)
 
-    def _wrapped(self, text: Text, *, indent: int = 0) -> None:
+    def _wrapped(self, text: Text, *, indent: int = 0, hanging: int = 0) -> None:
         width = max(self.console.width - indent, 20)
         for paragraph in text.split("\n", allow_blank=True):
-            for line in paragraph.divide(_breaks(paragraph.plain, width)):
+            lines = paragraph.divide(_breaks(paragraph.plain, width, hanging))
+            for number, line in enumerate(lines):
                 line.rstrip()
-                self.console.print(Text(" " * indent) + line if line else "", soft_wrap=True)
+                margin = " " * (indent + (hanging if number else 0))
+                self.console.print(Text(margin) + line if line else "", soft_wrap=True)
 
     def _as_it_is(self, text: str) -> None:
         for line in text.splitlines():
@@ -207,8 +209,9 @@ class Face:
             if not self.plain:
                 line.append(f"{symbol} ", style=style)
             line.append(f"{OUTCOME_WORDS[result.outcome]:<7} ", style=style)
+            column = line.cell_len
             line.append(f"{result.kind}: {result.title or result.name}")
-            self._wrapped(line)
+            self._wrapped(line, hanging=column)
 
     def _what_next(self, verdict: Verdict, advice: Advice) -> None:
         self.say()
@@ -216,12 +219,18 @@ class Face:
             self.say(told)
 
 
-def _breaks(text: str, width: int) -> list[int]:
-    """Find where new lines begin. A word is never cut: a long one is a path, to be copied."""
+def _breaks(text: str, width: int, hanging: int = 0) -> list[int]:
+    """Find where new lines begin. A word is never cut: a long one is a path, to be copied.
+
+    Args:
+        text: One paragraph.
+        width: Columns that a line may have.
+        hanging: Columns that stay free at the beginning of each new line.
+    """
     breaks, column = [], cell_len(text) - cell_len(text.lstrip())
     for number, word in enumerate(re.finditer(r"\S+\s*", text)):
         if number and column + cell_len(word[0].rstrip()) > width:
             breaks.append(word.start())
-            column = 0
+            column = hanging
         column += cell_len(word[0])
     return breaks
