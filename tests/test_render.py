@@ -196,7 +196,7 @@ def test_the_width_is_respected() -> None:
 
 
 def test_a_long_line_of_the_list_goes_on_below_its_words() -> None:
-    text = plain(verdict("red", GOAL, OTHER, GUARD), width=32)
+    text = plain(verdict("red", GOAL, OTHER, GUARD), width=30)
     assert "\n  red     goal: The second\n          goal.\n" in text
     assert "\n  green   guard: The contract\n          stays.\n" in text
 
