@@ -1,0 +1,96 @@
+"""Near-miss: one task for all, and it is kept when it fails.
+
+Rejected by: test_failed_load_is_tried_again
+Coach: All requests share one task, and the task remembers its exception. Whoever comes later
+    gets the failure of the first load again.
+Why: A task that is made once is the shortest way to one load.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, Field
+
+MODEL_BYTES = 400_000_000
+
+
+class Reader:
+    """A model that reads handwriting."""
+
+    def __init__(self, weights: bytes) -> None:
+        self._weights = weights
+
+    def read(self, line: str) -> str:
+        """Return the line in the spelling of today."""
+        return " ".join(line.replace("\N{LATIN SMALL LETTER LONG S}", "s").split())
+
+
+def load_reader() -> Reader:
+    """Load the model from the disk, which takes some seconds."""
+    return Reader(bytes(MODEL_BYTES))
+
+
+@dataclass
+class Shelf:
+    """What the service keeps between two requests."""
+
+    task: asyncio.Task[Reader] | None = None
+
+
+
+class Line(BaseModel):
+    line: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class Text(BaseModel):
+    text: str
+
+
+class Readiness(BaseModel):
+    reader: Literal["absent", "loading", "loaded"]
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    """Give the service an empty shelf."""
+    yield {"shelf": Shelf()}
+
+
+async def get_reader(request: Request) -> Reader:
+    """Take the model from the shelf; whoever comes first puts it there."""
+    shelf: Shelf = request.state.shelf
+    if shelf.task is None:
+        shelf.task = asyncio.create_task(run_in_threadpool(load_reader))
+    try:
+        return await asyncio.shield(shelf.task)
+    except OSError as error:
+        raise HTTPException(503, "The model cannot be loaded") from error
+
+
+app = FastAPI(title="Archive", lifespan=lifespan)
+
+
+@app.get("/health")
+async def health() -> dict[str, str]:
+    """Tell that the process is alive."""
+    return {"status": "ok"}
+
+
+@app.get("/ready")
+async def ready(request: Request) -> Readiness:
+    """Tell how far the model is."""
+    shelf: Shelf = request.state.shelf
+    if shelf.task is None or (shelf.task.done() and shelf.task.exception()):
+        return Readiness(reader="absent")
+    return Readiness(reader="loaded" if shelf.task.done() else "loading")
+
+
+@app.post("/texts")
+def read_line(line: Line, reader: Annotated[Reader, Depends(get_reader)]) -> Text:
+    """Read one line of handwriting."""
+    return Text(text=reader.read(line.line))
