@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fastapi_katas.checker import ColdRunner, ForkRunner, Runner, SpareRunner, check, verdict
+from fastapi_katas.checker.job import Job
+from fastapi_katas.checker.process import Ending
 from fastapi_katas.checker.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -301,3 +303,31 @@ def test_a_verdict_is_ready_for_json(course: Course) -> None:
     data: dict[str, Any] = course.check(1, "bad").as_dict()
     assert data["schema"] == 1
     assert data["results"][0]["lesson"]["key"] == "too-little"
+
+
+class Silent(ColdRunner):
+    """A process of which nothing is heard, until it is ended from outside."""
+
+    def run(self, job: Job) -> Ending:
+        return Ending(-9, "", killed=True)
+
+
+def test_a_run_that_never_began_is_told_without_blame(course: Course) -> None:
+    found = check(course.kata(1), "bad", Silent())
+    assert found.state == "hang"
+    assert found.fault is not None
+    assert "Nothing was heard of the run" in found.fault.message
+    assert "`kata check 1 --limit 100`" in found.fault.message
+
+
+def test_a_relative_target_is_found_when_a_test_changes_the_folder(
+    course: Course, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = course.kata(1).tests_file
+    moves = "\n\n@pytest.fixture(autouse=True)\ndef _elsewhere(monkeypatch, tmp_path):\n"
+    moves += "    monkeypatch.chdir(tmp_path)\n"
+    tests.write_text(tests.read_text("utf-8") + moves, encoding="utf-8")
+    monkeypatch.chdir(course.root)
+    target = course.kata(1).bad.relative_to(course.root)
+    with ColdRunner() as cold:
+        assert check(course.kata(1), str(target), cold).state == "red"

@@ -49,7 +49,8 @@ def check(
         job = Job(
             tests=str(kata.tests_file),
             root=str(kata.root),
-            target=target,
+            # A path is made whole here: tests may change the working directory.
+            target=target if target in {"bad", "fix", "good"} else str(path),
             events=str(Path(folder) / "events.jsonl"),
             limit=limit,
             sabotage=sabotage,
@@ -151,7 +152,10 @@ class _Builder:
             found = faults[0]
             return "fault", Fault(found["kind"], found["message"], _place(found["where"]))
         if self._stacks.strip() or self._ending.killed:
-            return "hang", _hang(0, self._place_in_stacks(), self._running())
+            place = self._place_in_stacks()
+            if place is None and not self._running():
+                return "hang", self._silence()
+            return "hang", _hang(0, place, self._running())
         broken = self._of("broken-tests") + self._of("internal-error")
         if broken:
             message = "The tests of this kata cannot be run; `--verbose` shows why."
@@ -177,6 +181,14 @@ class _Builder:
         if self._ending.code < 0:
             how = f"signal {-self._ending.code}"
         return "fault", Fault("ended", f"The process ended in the middle ({how}).", test=running)
+
+    def _silence(self) -> Fault:
+        # Nobody knows whether the module stands still or the machine is too busy to begin.
+        message = (
+            "Nothing was heard of the run for a long time, so it was ended. If this machine is "
+            f"busy, `kata check {self._kata.number} --limit 100` waits longer."
+        )
+        return Fault("hang", message)
 
     def _running(self) -> str:
         done = {event["test"] for event in self._of("report")}

@@ -71,11 +71,12 @@ def target_of(config: pytest.Config, folder: Path) -> Target:
     """
     targets = config.stash[TARGET_KEY]
     if folder not in targets:
-        targets[folder] = _choose_target(config.getoption("--kata-target"), folder)
+        targets[folder] = _choose_target(config, folder)
     return targets[folder]
 
 
-def _choose_target(choice: str | None, folder: Path) -> Target:
+def _choose_target(config: pytest.Config, folder: Path) -> Target:
+    choice: str | None = config.getoption("--kata-target")
     bad = _module_in(folder, "bad")
     if choice is None:
         path = _module_in(folder, "fix") or bad or folder / "bad.py"
@@ -83,7 +84,8 @@ def _choose_target(choice: str | None, folder: Path) -> Target:
         home = sibling_good(folder) if choice == "good" else folder
         path = _module_in(home, choice) or home / f"{choice}{bad.suffix if bad else '.py'}"
     else:
-        path = Path(choice).resolve()
+        # A test may have changed the working directory meanwhile.
+        path = (config.invocation_params.dir / choice).resolve()
     return Target(path, bad)
 
 
