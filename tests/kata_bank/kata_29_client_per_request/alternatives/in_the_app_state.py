@@ -1,0 +1,76 @@
+"""Alternative: the client is kept in `app.state`.
+
+Right because: The lifespan makes one client for its application and closes it at the end.
+    `get_client` takes it from the application that the request came through.
+Trade-off: `app.state` has no types, and a name that is missing is seen at the first request
+    only.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import httpx
+from fastapi import Depends, FastAPI, HTTPException, Path, Request
+from pydantic import BaseModel
+
+RIVER_URL = "http://127.0.0.1:9829"
+TIMEOUT_SECONDS = 3.0
+MAX_CONNECTIONS = 5
+GAUGES = ["bridge", "weir", "harbour"]
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Keep one client for the river office, which allows a few connections only."""
+    limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
+    async with httpx.AsyncClient(
+        base_url=RIVER_URL, limits=limits, timeout=TIMEOUT_SECONDS
+    ) as app.state.river:
+        yield
+
+
+app = FastAPI(title="Rowing club", lifespan=lifespan)
+
+
+class Level(BaseModel):
+    gauge: str
+    centimetres: int
+
+
+def get_client(request: Request) -> httpx.AsyncClient:
+    """Get the client for the river office, which all requests share."""
+    client: httpx.AsyncClient = request.app.state.river
+    return client
+
+
+Client = Annotated[httpx.AsyncClient, Depends(get_client)]
+Gauge = Annotated[str, Path(pattern="^[a-z]{1,20}$")]
+
+
+async def ask_office(client: httpx.AsyncClient, gauge: str) -> Level:
+    """Ask the river office for the level at one gauge."""
+    try:
+        response = await client.get(f"/gauges/{gauge}")
+    except httpx.TimeoutException as error:
+        raise HTTPException(504, "The river office does not answer in time") from error
+    except httpx.TransportError as error:
+        raise HTTPException(502, "The river office cannot be reached") from error
+    if response.status_code == httpx.codes.NOT_FOUND:
+        raise HTTPException(404, "The river office has no such gauge")
+    if response.status_code != httpx.codes.OK:
+        raise HTTPException(502, "The river office has a problem")
+    return Level(gauge=gauge, centimetres=response.json()["centimetres"])
+
+
+@app.get("/levels")
+async def show_levels(client: Client) -> list[Level]:
+    """Show the level at each of our gauges."""
+    return await asyncio.gather(*(ask_office(client, gauge) for gauge in GAUGES))
+
+
+@app.get("/levels/{gauge}")
+async def show_level(gauge: Gauge, client: Client) -> Level:
+    """Show the level at one gauge."""
+    return await ask_office(client, gauge)
