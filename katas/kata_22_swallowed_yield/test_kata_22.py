@@ -13,6 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from sqlalchemy import Engine, event, insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import Pool
 from sqlalchemy.util import greenlet_spawn
@@ -22,6 +23,7 @@ from fastapi_katas.probes import EventLog, WatchingTransport, crash_of, expect_s
 ASKED = {"giver": "Ana", "receiver": "Bo", "hours": 3}
 AT_FIRST = {"Ana": 10, "Bo": 10}
 COMMIT, LENT, BACK = "database: COMMIT", "pool: lends a connection", "pool: has it back"
+RECEIPT = "printer: gives a receipt"
 # What is asked for instead, so that the request is refused.
 CHANGES: dict[str, dict[str, Any]] = {
     "unknown receiver": {"receiver": "Nobody"},
@@ -81,6 +83,28 @@ class Bank:
             task.cancel()
             await asyncio.wait({task}, timeout=LIMIT)
         return task
+
+    async def two_transfers(self) -> list[httpx.Response]:
+        """Ask for a transfer while another one waits for its receipt."""
+        go, asked = asyncio.Event(), 0
+
+        async def receipt_that_waits() -> str:
+            nonlocal asked
+            asked += 1
+            await go.wait()
+            return uuid4().hex
+
+        self.module.next_receipt = receipt_that_waits
+        with self._writing_down():
+            tasks = []
+            for number in (1, 2):
+                task = asyncio.create_task(self.client.post("/transfers", json=ASKED))
+                tasks.append(task)
+                # The second one may have to wait for the first one, but it has its connection.
+                while asked < number and self.log.events.count(LENT) < number and not task.done():
+                    await asyncio.sleep(0.001)  # noqa: ASYNC110 - three things may end the wait
+            go.set()
+            return list(await asyncio.gather(*tasks))
 
     async def content(self) -> tuple[dict[str, int], list[dict[str, Any]]]:
         """Read the hours of all members, and all transfers."""
@@ -176,18 +200,28 @@ async def test_refusal_reaches_the_client(bank: Bank, way: str, status: int) -> 
 
 
 @pytest.mark.goal
-async def test_server_learns_the_cause(bank: Bank) -> None:
+@pytest.mark.parametrize("way", ["no receipt", "a receipt that is there already"])
+async def test_server_learns_the_cause(bank: Bank, way: str) -> None:
     """An exception that nobody expected reaches the server as it is, for its log."""
-    cause = await _break_receipts(bank)
-    crash = crash_of(await bank.transfer())
-    if crash is not cause:
+    cause: object
+    if way == "no receipt":
+        cause = await _break_receipts(bank)
+        crash = crash_of(await bank.transfer())
+        is_the_same = crash is cause
+    else:
+        await _use_one_receipt(bank)
+        expect_status(await bank.transfer(), 201, because="the receipt is new")
+        cause = "an IntegrityError of the database"
+        crash = crash_of(await bank.transfer())
+        is_the_same = isinstance(crash, IntegrityError)
+    if not is_the_same:
         raise lesson(
             "cause-lost",
-            seen="Getting a receipt failed with {cause}. The server was told {crash}.",
+            seen="The request failed with {cause}. The server was told of {crash}.",
             production="The log does not name what is broken. The search begins in the wrong "
             "place.",
             look="Which lines get the exception on its way out, and what do they hand on?",
-            cause=repr(cause),
+            cause=cause if isinstance(cause, str) else repr(cause),
             crash=repr(crash) if crash else "nothing",
         )
 
@@ -247,6 +281,7 @@ async def test_connection_came_back_before(bank: Bank, way: str) -> None:
 @pytest.mark.guard
 async def test_transfer_is_stored_before_it_is_answered(bank: Bank) -> None:
     """A transfer is answered with 201 and its receipt, and it is stored by then."""
+    await _use_one_receipt(bank)
     response = await bank.transfer()
     expect_status(response, 201, because="Ana has the hours and the time bank knows Bo")
     receipt = response.json()
@@ -255,6 +290,9 @@ async def test_transfer_is_stored_before_it_is_answered(bank: Bank) -> None:
     events = bank.log.events
     answered = events.index("http.response.start 201")
     assert COMMIT in events[:answered], f"the order was {', '.join(events)}"
+    before, after = events[: events.index(RECEIPT)], events[events.index(RECEIPT) :]
+    assert any("UPDATE" in step for step in before), f"the order was {', '.join(events)}"
+    assert any("INSERT" in step for step in after), f"the order was {', '.join(events)}"
     hours, transfers = await bank.content()
     assert hours == {"Ana": 7, "Bo": 13}
     assert transfers == [response.json()]
@@ -267,6 +305,16 @@ async def test_cancelled_request_ends_as_cancelled(bank: Bank) -> None:
     assert task.done(), f"the request went on for {LIMIT:g} seconds after it was cancelled"
     assert task.cancelled(), "the request was cancelled and ended in another way"
     assert COMMIT not in bank.log.events, "a cancelled request was committed"
+
+
+@pytest.mark.guard
+async def test_two_transfers_have_a_connection_each(bank: Bank) -> None:
+    """Two transfers at the same time have a connection each, and both are made."""
+    for response in await bank.two_transfers():
+        expect_status(response, 201, because="Ana has the hours for both")
+    lent = bank.log.events.count(LENT)
+    assert lent == 2, f"two transfers at the same time were lent {lent} connections, not two"
+    assert (await bank.content())[0] == {"Ana": 4, "Bo": 16}
 
 
 @pytest.mark.guard
@@ -290,6 +338,16 @@ async def _make_one(bank: Bank) -> None:
     """Make a transfer that succeeds: what follows is then about the way in which it fails."""
     expect_status(await bank.transfer(hours=1), 201, because="Ana has an hour, and Bo is a member")
     bank.log.events.clear()
+
+
+async def _use_one_receipt(bank: Bank) -> None:
+    number = uuid4().hex
+
+    async def receipt_of_before() -> str:
+        bank.log.mark(RECEIPT)
+        return number
+
+    bank.module.next_receipt = receipt_of_before
 
 
 async def _break_receipts(bank: Bank) -> OSError:

@@ -99,7 +99,7 @@ async def open_office(module: Any) -> AsyncIterator[Office]:
         made.append(client)
         original(client, *args, **options)
 
-    httpx.AsyncClient.__init__ = noted  # type: ignore[method-assign]
+    httpx.AsyncClient.__init__ = noted  # type: ignore[assignment,method-assign]
     server = await asyncio.start_server(office.talk, "127.0.0.1", 0)
     module.RIVER_URL = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
