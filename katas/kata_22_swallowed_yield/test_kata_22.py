@@ -101,8 +101,10 @@ class Bank:
                 task = asyncio.create_task(self.client.post("/transfers", json=ASKED))
                 tasks.append(task)
                 # The second one may have to wait for the first one, but it has its connection.
-                while asked < number and self.log.events.count(LENT) < number and not task.done():
-                    await asyncio.sleep(0.001)  # noqa: ASYNC110 - three things may end the wait
+                while (  # noqa: ASYNC110 - three things may end the wait
+                    asked < number and self.log.events.count(LENT) < number and not task.done()
+                ):
+                    await asyncio.sleep(0.001)
             go.set()
             return list(await asyncio.gather(*tasks))
 

@@ -41,6 +41,7 @@ class Disk:
         heartbeat: The heartbeat of the module's loop.
         crowd: How many requests must have come before a load can end.
         failures: How many loads fail, beginning with the next one.
+        failure: What is raised by a load that fails.
         loads: How many loads have begun.
         together: How many of them ran at the same time, at the most.
         on_loop: The lines that stood on the loop's thread while they loaded.
@@ -50,6 +51,7 @@ class Disk:
     heartbeat: Heartbeat
     crowd: int = 0
     failures: int = 0
+    failure: Exception = field(default_factory=lambda: OSError("the disk of the model is away"))
     loads: int = 0
     together: int = 0
     on_loop: list[Place | None] = field(default_factory=list)
@@ -76,9 +78,17 @@ class Disk:
         with self._lock:
             self._running -= 1
         if fails:
-            msg = "the disk of the model is away"
-            raise OSError(msg)
+            raise self.failure
         return Model(number)
+
+    async def end(self) -> None:
+        """Let the load end that waits, and wait until nothing more comes of it."""
+        assert self.waits is not None
+        self.waits.set()
+        deadline = time.monotonic() + LIMIT
+        while self._running and time.monotonic() < deadline:  # noqa: ASYNC110 - a thread ends
+            await asyncio.sleep(0.001)
+        await turns()
 
     def _hold(self) -> None:
         """Hold a load until the whole crowd loads too, or the loop had time to bring it."""
@@ -131,6 +141,12 @@ async def ready(client: httpx.AsyncClient) -> str:
     response = await client.get("/ready")
     expect_status(response, 200, because="the service tells how far the model is")
     return str(response.json()["reader"])
+
+
+async def turns() -> None:
+    """Let the loop make its turns."""
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -197,19 +213,25 @@ async def test_failed_load_is_tried_again(disk: Disk, client: httpx.AsyncClient)
     expect_status(await read(client), 503, because="the model could not be loaded")
     before, state = disk.loads, await client.get("/ready")
     response = await read(client)
-    if response.status_code != 200:
-        raise lesson(
-            "failure-kept",
-            seen="The disk was away for one load, and is back. The next request got {status}, "
-            "after {more} more loads.",
-            production="A disk that was away for a second costs a restart of every process, and "
-            "somebody has to notice.",
-            look="What does the service remember of a load that failed, and who makes it forget?",
-            status=response.status_code,
-            more=disk.loads - before,
-        )
+    _expect_tried_again(response, disk.loads - before)
     told = state.json()["reader"]
     assert told == "absent", f"after the load that failed, the readiness was {told}"
+
+
+@pytest.mark.goal
+async def test_failure_that_nobody_waited_for(disk: Disk, client: httpx.AsyncClient) -> None:
+    """The load fails when its request is cancelled already; the next request tries again."""
+    disk.waits, disk.failures = threading.Event(), 1
+    first = asyncio.create_task(read(client))
+    await _until(disk.begun)
+    first.cancel()
+    await turns()
+    await disk.end()
+    await asyncio.wait({first}, timeout=LIMIT)
+    before, state = disk.loads, await client.get("/ready")
+    _expect_tried_again(await read(client), disk.loads - before)
+    told = state.json()["reader"]
+    assert told == "absent", f"no load was running, none had succeeded, and the state was {told}"
 
 
 @pytest.mark.goal
@@ -262,22 +284,30 @@ async def test_texts_are_read_by_the_loaded_model(disk: Disk, client: httpx.Asyn
 
 @pytest.mark.guard
 async def test_who_leaves_disturbs_nobody(disk: Disk, client: httpx.AsyncClient) -> None:
-    """The request that began the load is cancelled; those who came later get their text."""
+    """The request that began the load and one that waits are cancelled; the others get a text."""
     disk.waits = threading.Event()
     first = asyncio.create_task(read(client))
     await _until(disk.begun)
     others = [asyncio.create_task(read(client)) for _ in range(3)]
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
-    first.cancel()
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
-    disk.waits.set()
+    for leaves in (others.pop(), first):
+        await turns()
+        leaves.cancel()
+    await turns()
+    await disk.end()
     await asyncio.wait([first, *others], timeout=LIMIT)
     for other in others:
         assert other.done(), f"a request still waits after {LIMIT:g} seconds"
         assert not other.cancelled(), "a request was cancelled that nobody had cancelled"
         expect_status(other.result(), 200, because="the model can be loaded")
+
+
+@pytest.mark.guard
+async def test_unexpected_failure_is_tried_again(disk: Disk, client: httpx.AsyncClient) -> None:
+    """After a load that failed with another exception, the next request tries again."""
+    disk.failures, disk.failure = 1, MemoryError("no room for the model")
+    expect_status(await read(client), 500, because="nobody expected this failure")
+    expect_status(await read(client), 200, because="there is room again")
+    assert await ready(client) == "loaded", "the model is there"
 
 
 @pytest.mark.guard
@@ -296,6 +326,20 @@ def test_each_start_begins_anew(module: Any, raw_app: Any) -> None:
 
     for _ in range(2):
         assert len(asyncio.run(day())) == 3
+
+
+def _expect_tried_again(response: httpx.Response, more: int) -> None:
+    if response.status_code != 200:
+        raise lesson(
+            "failure-kept",
+            seen="The disk was away for one load, and is back. The next request got {status}, "
+            "after {more} more loads.",
+            production="A disk that was away for a second costs a restart of every process, and "
+            "somebody has to notice.",
+            look="What does the service remember of a load that failed, and who makes it forget?",
+            status=response.status_code,
+            more=more,
+        )
 
 
 async def _until(begun: threading.Event) -> None:

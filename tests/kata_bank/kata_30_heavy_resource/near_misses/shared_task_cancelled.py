@@ -1,8 +1,8 @@
 """Near-miss: one task for all, and whoever leaves cancels it.
 
 Rejected by: test_who_leaves_disturbs_nobody
-Coach: All requests await one task. When the request that is cancelled awaits it, the
-    cancellation goes into the task, and with it into everybody who waits.
+Coach: All requests share one task, and whoever awaits it directly hands a cancellation on to
+    it. So one request that is cancelled ends the load for everybody.
 Why: That `await task` hands a cancellation on is easy to forget.
 """
 
