@@ -1,0 +1,98 @@
+"""Near-miss: the handler is registered in a way that does not warn.
+
+Rejected by: test_end_closes_everything, test_failing_close_leaves_nothing_open, test_real_server_stops_with_all_closed
+Coach: The warning is gone and the handler is not called: an application with a lifespan of its own runs no handlers,
+    however they were registered.
+Why: A warning says "deprecated", and a word that is not deprecated is soon found.
+"""
+
+from asyncio import sleep
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Annotated
+
+from fastapi import FastAPI, HTTPException, Request
+from pydantic import BaseModel, Field
+
+
+class Wash(BaseModel):
+    machine: Annotated[int, Field(ge=1, le=4)]
+    room: Annotated[int, Field(ge=100, le=599)]
+
+
+class Journal:
+    """The book for the bills. Its last page reaches the disk when it is closed."""
+
+    def __init__(self) -> None:
+        self.page: list[str] = []
+
+    async def close(self) -> None:
+        await sleep(0)  # the way to the disk
+
+
+class Line:
+    """A line to the controller in the cellar, which lends three of them at a time."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.free = {1, 2, 3, 4}
+
+    async def hang_up(self) -> None:
+        self.journal.page.append(f"Hung up. Free: {sorted(self.free)}")
+
+
+class Panel:
+    """The sign at the door. It shows its text for as long as nobody switches it off."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.text = f"Free: {sorted(line.free)}"
+
+    async def switch_off(self) -> None:
+        self.text = f"Closed. Still running: {4 - len(self.line.free)}"
+
+
+async def open_journal() -> Journal:
+    await sleep(0)  # the way to the disk
+    return Journal()
+
+
+async def take_line(journal: Journal) -> Line:
+    await sleep(0)  # the way to the cellar
+    return Line(journal)
+
+
+async def light_panel(line: Line) -> Panel:
+    await sleep(0)  # the way to the door
+    return Panel(line)
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Open the journal and the line, and close them at the end."""
+    async with AsyncExitStack() as stack:
+        app.state.journal = await open_journal()
+        stack.push_async_callback(app.state.journal.close)
+        app.state.line = await take_line(app.state.journal)
+        stack.push_async_callback(app.state.line.hang_up)
+        app.state.panel = await light_panel(app.state.line)
+        yield
+
+
+async def switch_off_panel() -> None:
+    await app.state.panel.switch_off()
+
+
+app = FastAPI(title="Laundry room", lifespan=lifespan, on_shutdown=[switch_off_panel])
+
+
+@app.post("/washes", status_code=201)
+async def start_wash(wash: Wash, request: Request) -> Wash:
+    """Start a machine, write the wash down for the bill, and show what is free now."""
+    devices = request.app.state
+    if wash.machine not in devices.line.free:
+        raise HTTPException(status_code=409, detail="This machine is running")
+    devices.line.free.remove(wash.machine)
+    devices.journal.page.append(f"Room {wash.room}: machine {wash.machine}")
+    devices.panel.text = f"Free: {sorted(devices.line.free)}"
+    return wash

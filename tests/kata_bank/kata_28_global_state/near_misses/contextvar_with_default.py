@@ -1,0 +1,105 @@
+"""Near-miss: the office is the default of a context variable.
+
+Rejected by: test_restart_begins_clean, test_restart_leaves_the_other_office_alone,
+    test_two_offices_count_by_themselves
+Coach: You moved the tickets to another place that the import makes once. All applications
+    of the process, and all their starts, find the same ones there.
+Why: Context variables are praised as globals that are safe with asyncio. They give each task
+    its own reference; a default is one object for all of them.
+"""
+
+from asyncio import sleep
+from contextvars import ContextVar
+from itertools import count
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException
+from pydantic import BaseModel
+
+
+class Ticket(BaseModel):
+    number: int
+    desk: int | None = None
+    clerk: str | None = None
+
+
+async def clerk_at(desk: int) -> str:
+    """Ask the roster of the staff who sits at a desk now."""
+    await sleep(0)  # the way to the roster
+    return f"Clerk {desk}"
+
+
+class Desk(BaseModel):
+    number: int
+    clerk: str
+
+
+class Office:
+    """The waiting room: all tickets of the day."""
+
+    def __init__(self) -> None:
+        self.numbers = count(1)
+        self.tickets: dict[int, Ticket] = {}
+
+    def draw(self) -> Ticket:
+        ticket = Ticket(number=next(self.numbers))
+        self.tickets[ticket.number] = ticket
+        return ticket
+
+    def call_next(self, desk: Desk) -> Ticket | None:
+        """Call the lowest number that waits."""
+        for ticket in self.tickets.values():
+            if ticket.desk is None:
+                ticket.desk, ticket.clerk = desk.number, desk.clerk
+                return ticket
+        return None
+
+
+current_office: ContextVar[Office] = ContextVar("current_office", default=Office())
+
+
+async def get_office() -> Office:
+    """Give the office to an endpoint."""
+    return current_office.get()
+
+
+CurrentOffice = Annotated[Office, Depends(get_office)]
+
+
+async def at_desk(x_desk: Annotated[int, Header(ge=1, le=20)]) -> Desk:
+    """Tell which desk is calling, and who sits there."""
+    return Desk(number=x_desk, clerk=await clerk_at(x_desk))
+
+
+router = APIRouter()
+
+
+@router.post("/draws")
+async def draw_ticket(office: CurrentOffice) -> Ticket:
+    """Draw the next number."""
+    return office.draw()
+
+
+@router.get("/tickets")
+async def list_tickets(office: CurrentOffice) -> list[Ticket]:
+    """Show all tickets by their number."""
+    return list(office.tickets.values())
+
+
+@router.post("/calls")
+async def call_next(office: CurrentOffice, desk: Annotated[Desk, Depends(at_desk)]) -> Ticket:
+    """Call the next number to a desk."""
+    ticket = office.call_next(desk)
+    if ticket is None:
+        raise HTTPException(status_code=409, detail="Nobody waits")
+    return ticket
+
+
+def create_app(title: str = "Citizens' office") -> FastAPI:
+    """Make the application of one office."""
+    app = FastAPI(title=title)
+    app.include_router(router)
+    return app
+
+
+app = create_app()

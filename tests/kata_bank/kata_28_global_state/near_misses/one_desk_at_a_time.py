@@ -1,0 +1,115 @@
+"""Near-miss: a lock lets one desk call at a time, so nobody overwrites the desk.
+
+Rejected by: test_desks_call_together, test_desks_of_two_offices_call_together
+Coach: You keep a place that all desks share, and let them use it one after the other. Now
+    every desk waits for the slowest answer of the roster.
+Why: Something is shared and is overwritten, and "then it needs a lock" comes to mind first.
+"""
+
+from asyncio import Lock, sleep
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+from typing import Annotated, TypedDict
+
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request
+from pydantic import BaseModel
+
+
+class Ticket(BaseModel):
+    number: int
+    desk: int | None = None
+    clerk: str | None = None
+
+
+async def clerk_at(desk: int) -> str:
+    """Ask the roster of the staff who sits at a desk now."""
+    await sleep(0)  # the way to the roster
+    return f"Clerk {desk}"
+
+
+class Office:
+    """The waiting room: all tickets of the day."""
+
+    def __init__(self) -> None:
+        self.numbers = count(1)
+        self.tickets: dict[int, Ticket] = {}
+        self.calling = Lock()
+        self.desk: int | None = None
+        self.clerk: str | None = None
+
+    def draw(self) -> Ticket:
+        ticket = Ticket(number=next(self.numbers))
+        self.tickets[ticket.number] = ticket
+        return ticket
+
+    def call_next(self) -> Ticket | None:
+        """Call the lowest number that waits."""
+        for ticket in self.tickets.values():
+            if ticket.desk is None:
+                ticket.desk, ticket.clerk = self.desk, self.clerk
+                return ticket
+        return None
+
+
+class State(TypedDict):
+    office: Office
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[State]:
+    """Open the office for the time from a start to the stop."""
+    yield {"office": Office()}
+
+
+async def get_office(request: Request) -> Office:
+    """Give the office of the application that the request came to."""
+    office: Office = request.state.office
+    return office
+
+
+CurrentOffice = Annotated[Office, Depends(get_office)]
+
+
+async def at_desk(
+    x_desk: Annotated[int, Header(ge=1, le=20)], office: CurrentOffice
+) -> AsyncIterator[None]:
+    """Note which desk is calling, and who sits there, until its call is done."""
+    async with office.calling:
+        office.desk = x_desk
+        office.clerk = await clerk_at(x_desk)
+        yield
+
+
+router = APIRouter()
+
+
+@router.post("/draws")
+async def draw_ticket(office: CurrentOffice) -> Ticket:
+    """Draw the next number."""
+    return office.draw()
+
+
+@router.get("/tickets")
+async def list_tickets(office: CurrentOffice) -> list[Ticket]:
+    """Show all tickets by their number."""
+    return list(office.tickets.values())
+
+
+@router.post("/calls", dependencies=[Depends(at_desk)])
+async def call_next(office: CurrentOffice) -> Ticket:
+    """Call the next number to a desk."""
+    ticket = office.call_next()
+    if ticket is None:
+        raise HTTPException(status_code=409, detail="Nobody waits")
+    return ticket
+
+
+def create_app(title: str = "Citizens' office") -> FastAPI:
+    """Make the application of one office."""
+    app = FastAPI(title=title, lifespan=lifespan)
+    app.include_router(router)
+    return app
+
+
+app = create_app()
