@@ -1,0 +1,98 @@
+"""Near-miss: the lifetime of a ticket is read at import.
+
+Rejected by: test_lifetime_and_algorithm_are_settings, test_file_may_have_lines_for_others,
+    test_start_is_refused
+Coach: The lifetime and the algorithm still go their own way: they are read from the
+    environment, at import, and `.env` does not count for them.
+Why: They are no secrets, the two lines worked, and nothing in them looks like a fault.
+"""
+
+import logging
+import os
+import secrets
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated, Any
+
+import jwt
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+logger = logging.getLogger(__name__)
+
+TICKET_MINUTES = int(os.environ.get("TICKET_MINUTES", "480"))
+TICKET_ALGORITHM = os.environ.get("TICKET_ALGORITHM", "HS256")
+
+Secret = Annotated[SecretStr, Field(min_length=1)]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
+
+    signing_key: Secret
+    till_key: Secret
+    stations: Annotated[list[str], NoDecode] = ["Valley", "Middle", "Summit"]
+    debug: bool = False
+
+    @field_validator("stations", mode="before")
+    @classmethod
+    def split(cls, value: Any) -> Any:
+        """Take a text apart at its commas; the default is a list already."""
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """Read the settings once, and keep them."""
+    return Settings()  # type: ignore[call-arg]  # they come from outside
+
+
+Current = Annotated[Settings, Depends(get_settings)]
+
+
+class SoldTicket(BaseModel):
+    ticket: str
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Read the settings anew, and write down with which the service starts."""
+    get_settings.cache_clear()
+    logger.info("The till starts with %r", get_settings())
+    yield
+
+
+app = FastAPI(title="Cable car tickets", lifespan=lifespan)
+
+
+@app.exception_handler(Exception)
+async def answer_fault(request: Request, error: Exception) -> PlainTextResponse:
+    """Answer a fault; developers see its traceback."""
+    if get_settings().debug:
+        return PlainTextResponse("".join(traceback.format_exception(error)), status_code=500)
+    return PlainTextResponse("Internal Server Error", status_code=500)
+
+
+@app.get("/stations")
+async def list_stations(settings: Current) -> list[str]:
+    """List the stations at which a ticket opens the turnstile."""
+    return settings.stations
+
+
+@app.post("/tickets", status_code=201)
+async def sell_ticket(x_till_key: Annotated[str, Header()], settings: Current) -> SoldTicket:
+    """Sell a ticket; only a till may do that."""
+    till_key = settings.till_key.get_secret_value()
+    if not secrets.compare_digest(x_till_key.encode(), till_key.encode()):
+        raise HTTPException(status_code=403, detail="This is not the key of a till")
+    now = datetime.now(UTC)
+    end = now + timedelta(minutes=TICKET_MINUTES)
+    claims = {"iat": now, "exp": end, "at": settings.stations}
+    signing_key = settings.signing_key.get_secret_value()
+    ticket = jwt.encode(claims, signing_key, algorithm=TICKET_ALGORITHM)
+    return SoldTicket(ticket=ticket)

@@ -1,0 +1,96 @@
+"""Near-miss: the line that logged the settings is removed.
+
+Rejected by: test_log_has_no_secret, test_text_of_the_settings_has_no_secret,
+    test_debug_shows_the_fault_and_no_secret
+Coach: You took away the line that showed the keys. The object behind it is as talkative as
+    before, and now nobody sees with which settings the service runs.
+Why: The log is where the key was seen, so the log line seems to be the fault.
+"""
+
+import logging
+import secrets
+import traceback
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+import jwt
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
+from fastapi.responses import PlainTextResponse
+from pydantic import BaseModel, Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+logger = logging.getLogger(__name__)
+
+Secret = Annotated[str, Field(min_length=1)]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", hide_input_in_errors=True)
+
+    signing_key: Secret
+    till_key: Secret
+    ticket_minutes: Annotated[int, Field(ge=1, le=1440)] = 480
+    ticket_algorithm: Literal["HS256", "HS384", "HS512"] = "HS256"
+    stations: Annotated[list[str], NoDecode] = ["Valley", "Middle", "Summit"]
+    debug: bool = False
+
+    @field_validator("stations", mode="before")
+    @classmethod
+    def split(cls, value: Any) -> Any:
+        """Take a text apart at its commas; the default is a list already."""
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """Read the settings once, and keep them."""
+    return Settings()  # type: ignore[call-arg]  # they come from outside
+
+
+Current = Annotated[Settings, Depends(get_settings)]
+
+
+class SoldTicket(BaseModel):
+    ticket: str
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Read the settings anew, and write down with which the service starts."""
+    get_settings.cache_clear()
+    get_settings()
+    yield
+
+
+app = FastAPI(title="Cable car tickets", lifespan=lifespan)
+
+
+@app.exception_handler(Exception)
+async def answer_fault(request: Request, error: Exception) -> PlainTextResponse:
+    """Answer a fault; developers see its traceback."""
+    if get_settings().debug:
+        return PlainTextResponse("".join(traceback.format_exception(error)), status_code=500)
+    return PlainTextResponse("Internal Server Error", status_code=500)
+
+
+@app.get("/stations")
+async def list_stations(settings: Current) -> list[str]:
+    """List the stations at which a ticket opens the turnstile."""
+    return settings.stations
+
+
+@app.post("/tickets", status_code=201)
+async def sell_ticket(x_till_key: Annotated[str, Header()], settings: Current) -> SoldTicket:
+    """Sell a ticket; only a till may do that."""
+    till_key = settings.till_key
+    if not secrets.compare_digest(x_till_key.encode(), till_key.encode()):
+        raise HTTPException(status_code=403, detail="This is not the key of a till")
+    now = datetime.now(UTC)
+    end = now + timedelta(minutes=settings.ticket_minutes)
+    claims = {"iat": now, "exp": end, "at": settings.stations}
+    signing_key = settings.signing_key
+    ticket = jwt.encode(claims, signing_key, algorithm=settings.ticket_algorithm)
+    return SoldTicket(ticket=ticket)
