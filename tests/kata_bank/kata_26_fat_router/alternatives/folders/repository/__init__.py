@@ -1,0 +1,5 @@
+"""What is stored."""
+
+from .firings import FiringRepository
+
+__all__ = ["FiringRepository"]

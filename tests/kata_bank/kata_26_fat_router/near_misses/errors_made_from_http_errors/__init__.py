@@ -1,0 +1,45 @@
+"""Near-miss: exceptions of the studio that inherit from `HTTPException`.
+
+Rejected by: test_refusal_says_nothing_of_http, test_rules_import_no_web_framework
+Coach: Your exceptions have names of their own, and are still `HTTPException`s: they carry a status,
+    and whoever wants to catch them loads the framework.
+Why: No handler is needed then.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+
+from .router import router
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="STUDIO_")
+
+    database_url: SecretStr
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    """Make the engine, and close it at the end. A migration has made the tables."""
+    settings = Settings()  # type: ignore[call-arg]  # the environment gives the fields
+    engine = create_async_engine(settings.database_url.get_secret_value())
+    try:
+        yield {"sessions": async_sessionmaker(engine)}
+    finally:
+        await engine.dispose()
+
+
+def create_app() -> FastAPI:
+    """Make an application of its own."""
+    app = FastAPI(title="Pottery studio", lifespan=lifespan)
+    app.include_router(router)
+    return app
+
+
+app = create_app()

@@ -1,0 +1,41 @@
+"""Firings: book one, look at it, and finish it."""
+
+from fastapi import APIRouter, Response
+
+from .dependencies import Notify, Session
+from .models import Firing, NewFiring
+from .repository import FiringRepository
+from .service import Studio
+
+router = APIRouter(prefix="/firings", tags=["firings"])
+
+
+async def get_service(session: Session, notify: Notify) -> Studio:
+    """Put the studio together for one request."""
+    return Studio(FiringRepository(session), notify)
+
+
+
+@router.post("", status_code=201)
+async def book_firing(
+    new: NewFiring, session: Session, notify: Notify, response: Response
+) -> Firing:
+    """Book a kiln for one firing, and confirm it by mail."""
+    service = await get_service(session, notify)
+    firing = await service.book(new)
+    response.headers["Location"] = f"/firings/{firing.kiln}"
+    return firing
+
+
+@router.get("/{kiln}")
+async def show_firing(kiln: str, session: Session, notify: Notify) -> Firing:
+    """Show the firing for which a kiln is booked."""
+    service = await get_service(session, notify)
+    return await service.show(kiln)
+
+
+@router.delete("/{kiln}", status_code=204)
+async def finish_firing(kiln: str, session: Session, notify: Notify) -> None:
+    """Make a kiln free again, and ask for the fee by mail."""
+    service = await get_service(session, notify)
+    await service.finish(kiln)
