@@ -50,7 +50,6 @@ class Office:
         """Serve one connection until the caller closes it."""
         self._writers.append(writer)
         self.opened, self.open = self.opened + 1, self.open + 1
-        self.most = max(self.most, self.open)
         try:
             while request := await reader.readline():
                 while (await reader.readline()).strip():
@@ -79,6 +78,8 @@ class Office:
         while self._waiting < self.crowd and idle < TURNS:
             await asyncio.sleep(0)
             seen, idle = self._arrivals, idle + 1 if self._arrivals == seen else 0
+        # Only now: a connection that the caller has closed is seen as closed some turns later.
+        self.most = max(self.most, self.open)
         self._waiting -= 1
 
     def close(self) -> None:

@@ -28,11 +28,14 @@ class Level(BaseModel):
 
 
 @lru_cache
-def get_client() -> httpx.AsyncClient:
-    """Get a client for the river office, which allows a few connections only."""
+def river_client() -> httpx.AsyncClient:
     limits = httpx.Limits(max_connections=MAX_CONNECTIONS)
-    timeout = httpx.Timeout(TIMEOUT_SECONDS)
-    return httpx.AsyncClient(base_url=RIVER_URL, limits=limits, timeout=timeout)
+    return httpx.AsyncClient(base_url=RIVER_URL, limits=limits, timeout=TIMEOUT_SECONDS)
+
+
+async def get_client() -> httpx.AsyncClient:
+    """Get the client for the river office, which is made once."""
+    return river_client()
 
 
 Client = Annotated[httpx.AsyncClient, Depends(get_client)]
