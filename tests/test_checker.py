@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fastapi_katas.checker import ColdRunner, ForkRunner, Runner, SpareRunner, check, verdict
+from fastapi_katas.checker import (
+    ColdRunner,
+    ForkRunner,
+    Runner,
+    SpareRunner,
+    check,
+    process,
+    verdict,
+)
 from fastapi_katas.checker.job import Job
 from fastapi_katas.checker.process import Ending
 from fastapi_katas.checker.verdict import Verdict
@@ -318,6 +326,21 @@ def test_a_run_that_never_began_is_told_without_blame(course: Course) -> None:
     assert found.fault is not None
     assert "Nothing was heard of the run" in found.fault.message
     assert "`kata check 1 --limit 100`" in found.fault.message
+
+
+@pytest.mark.parametrize(("begun", "killed"), [(False, False), (True, True)])
+def test_silence_counts_from_the_first_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bool, killed: bool
+) -> None:
+    """A machine that takes long to import the libraries says nothing about the module."""
+    monkeypatch.setattr(process, "_KILL_GRACE_SECONDS", 0.0)
+    events = tmp_path / "events.jsonl"
+    if begun:
+        events.write_text("{}\n", encoding="utf-8")
+    job = Job(tests="", root="", target="bad", events=str(events), limit=0.0)
+    ended = threading.Event()
+    threading.Timer(1.3, ended.set).start()
+    assert process._watch(ended, job, ended.set) is killed
 
 
 def test_a_relative_target_is_found_when_a_test_changes_the_folder(

@@ -21,6 +21,9 @@ from fastapi_katas.checker.job import Job
 
 _HEAD_BYTES, _TAIL_BYTES = 8_000, 24_000
 _KILL_GRACE_SECONDS = 10.0
+# Until the first event a process imports libraries, and on a busy machine that takes long. No code
+# of the learner runs before it.
+_START_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,7 @@ def _watch(
             now = events.stat().st_size if events.exists() else 0
             if now != size:
                 size, since = now, time.monotonic()
-            elif time.monotonic() - since > job.limit + _KILL_GRACE_SECONDS:
+            elif time.monotonic() - since > _patience(job, begun=size > 0):
                 kill()
                 ended.wait(5)
                 return True
@@ -128,6 +131,11 @@ def _watch(
         ended.wait(5)
         raise
     return False
+
+
+def _patience(job: Job, *, begun: bool) -> float:
+    limit = job.limit + _KILL_GRACE_SECONDS
+    return limit if begun else max(limit, _START_SECONDS)
 
 
 def _kill_group(pid: int) -> None:
