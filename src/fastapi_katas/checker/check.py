@@ -43,14 +43,14 @@ def check(
     Returns:
         The verdict. Whatever happens in the child becomes part of it.
     """
-    path = {"bad": kata.bad, "fix": kata.fix, "good": kata.good}.get(target) or Path(target)
-    path = path.absolute()
+    named = {"bad": kata.bad, "fix": kata.fix, "good": kata.good}
+    path = named.get(target, Path(target)).absolute()
     with tempfile.TemporaryDirectory(prefix="kata-", ignore_cleanup_errors=True) as folder:
         job = Job(
             tests=str(kata.tests_file),
             root=str(kata.root),
             # A path is made whole here: tests may change the working directory.
-            target=target if target in {"bad", "fix", "good"} else str(path),
+            target=target if target in named else str(path),
             events=str(Path(folder) / "events.jsonl"),
             limit=limit,
             sabotage=sabotage,
@@ -152,10 +152,10 @@ class _Builder:
             found = faults[0]
             return "fault", Fault(found["kind"], found["message"], _place(found["where"]))
         if self._stacks.strip() or self._ending.killed:
-            place = self._place_in_stacks()
-            if place is None and not self._running():
+            place, running = self._place_in_stacks(), self._running()
+            if place is None and not running:
                 return "hang", self._silence()
-            return "hang", _hang(0, place, self._running())
+            return "hang", _hang(0, place, running)
         broken = self._of("broken-tests") + self._of("internal-error")
         if broken:
             message = "The tests of this kata cannot be run; `--verbose` shows why."

@@ -23,7 +23,7 @@ _HEAD_BYTES, _TAIL_BYTES = 8_000, 24_000
 _KILL_GRACE_SECONDS = 10.0
 # Until the first event a process imports libraries, and on a busy machine that takes long. No code
 # of the learner runs before it.
-_START_SECONDS = 120.0
+_START_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +134,8 @@ def _watch(
 
 
 def _patience(job: Job, *, begun: bool) -> float:
-    limit = job.limit + _KILL_GRACE_SECONDS
-    return limit if begun else max(limit, _START_SECONDS)
+    # The limit counts in both cases: who is told to raise it must be waited for longer.
+    return job.limit + _KILL_GRACE_SECONDS + (0.0 if begun else _START_SECONDS)
 
 
 def _kill_group(pid: int) -> None:

@@ -16,7 +16,7 @@ from fastapi_katas.catalog import Catalog, CatalogError
 from fastapi_katas.site import indexes
 from fastapi_katas.site.kata_pages import kata_page, solution_page, targets_of
 from fastapi_katas.site.markup import kata_uri, output, resolve_katas, solution_uri
-from fastapi_katas.site.runs import Runs, UnexpectedRunError
+from fastapi_katas.site.runs import PROMISED, Runs, UnexpectedRunError
 
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
@@ -121,9 +121,8 @@ def show_runs(text: str, catalog: Catalog, runs: Runs) -> str:
     """Put real output in the place of lines such as ``<!-- run: 1 bad -->``."""
 
     def show(match: re.Match[str]) -> str:
-        expect = "red" if match[3] == "bad" else "passed"
         kata = catalog.named(match[2])
-        run = runs.of(kata, match[3], expect=expect)
+        run = runs.of(kata, match[3], expect=PROMISED[match[3]])
         module = kata.bad if match[3] == "bad" else kata.good
         block = output(run.output, f"kata check {kata.number}, on {module.name}")
         return textwrap.indent(block, match[1])

@@ -16,7 +16,7 @@ from fastapi_katas.site.markup import (
     sources,
     table,
 )
-from fastapi_katas.site.runs import Run, Runs, UnexpectedRunError
+from fastapi_katas.site.runs import PROMISED, Run, Runs, UnexpectedRunError
 from fastapi_katas.site.sequences import sequence_diagram
 
 _DIFFICULTY = {1: "1 of 3, a first step", 2: "2 of 3, takes thought", 3: "3 of 3, hard"}
@@ -72,7 +72,7 @@ def _with_sequences(text: str, kata: Kata, runs: Runs) -> str:
 
     def draw(marker: re.Match[str]) -> str:
         target, test = marker[1], marker[2]
-        run = runs.of(kata, target, expect="red" if target == "bad" else "passed")
+        run = runs.of(kata, target, expect=PROMISED[target])
         if test not in run.events:
             msg = f"{kata.label}, {target}: {test} has written no events down for its picture"
             raise UnexpectedRunError(msg)

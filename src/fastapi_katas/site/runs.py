@@ -25,6 +25,8 @@ from fastapi_katas.render import Face
 
 #: The width of output on a page, in columns.
 COLUMNS = 78
+#: The state that a module of a kata has, as its name promises.
+PROMISED = {"bad": "red", "good": "passed"}
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 

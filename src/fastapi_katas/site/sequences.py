@@ -22,9 +22,8 @@ def sequence_diagram(events: Sequence[str]) -> str:
         Markdown: the picture, and the events as a folded list for those who cannot see it.
     """
     steps = [_step(event) for event in events]
-    whos = dict.fromkeys(who for who, _, _ in steps)
-    others = [who for who in whos if who not in {_CLIENT, _APPLICATION}]
-    names = {who: f"p{index}" for index, who in enumerate([_CLIENT, _APPLICATION, *others])}
+    whos = dict.fromkeys([_CLIENT, _APPLICATION, *(who for who, _, _ in steps)])
+    names = {who: f"p{index}" for index, who in enumerate(whos)}
     lines = ["sequenceDiagram"]
     lines += [f"    participant {name} as {_text(who)}" for who, name in names.items()]
     for who, way, what in steps:
