@@ -12,7 +12,7 @@ from asgi_lifespan import LifespanManager
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import StreamingResponse
 
-from fastapi_katas.probes import EventLog, converse
+from fastapi_katas.probes import EventLog, converse, turns
 from fastapi_katas.probes import asgi as asgi_module
 from fastapi_katas.probes.asgi import Receive, Scope, Send
 
@@ -21,11 +21,6 @@ START = {"type": "http.response.start", "status": 200, "headers": [(b"X-One", b"
 
 def body(content: bytes, *, more: bool = False) -> dict[str, Any]:
     return {"type": "http.response.body", "body": content, "more_body": more}
-
-
-async def turns(count: int = 20) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 @pytest.fixture
@@ -82,7 +77,7 @@ class TestEventLog:
         log = EventLog(app)
         scope = {"type": "http", "method": "GET", "path": "/slow"}
         task = asyncio.create_task(log(scope, _nothing, _swallow))
-        await turns()
+        await turns(20)
         task.cancel()
         await asyncio.wait([task])
         assert task.cancelled()
@@ -174,16 +169,16 @@ class TestBackPressure:
             done.append("b")
 
         async with converse(app, "GET", "/") as reader:
-            await turns()
+            await turns(20)
             assert done == []
             await reader.start()
-            await turns()
+            await turns(20)
             assert done == ["start"]
             await reader.chunk()
-            await turns()
+            await turns(20)
             assert done == ["start", "a"]
             await reader.chunk()
-            await turns()
+            await turns(20)
             assert done == ["start", "a", "b"]
 
     async def test_two_senders_at_once_lose_nothing(self) -> None:
@@ -252,7 +247,7 @@ class TestRequest:
             seen.update(scope)
 
         async with converse(app, "GET", "", headers=[("Host", "shop.example")]):
-            await turns()
+            await turns(20)
         assert seen["path"] == "/"
         assert seen["headers"] == [(b"host", b"shop.example")]
 
@@ -291,7 +286,7 @@ class TestDisconnect:
             messages.append(await receive())
 
         async with converse(app, "GET", "/") as reader:
-            await turns()
+            await turns(20)
             assert messages == []
             await reader.disconnect()
         assert messages == [{"type": "http.disconnect"}]
@@ -311,7 +306,7 @@ class TestDisconnect:
 
         async with converse(app, "GET", "/") as reader:
             await reader.start()
-            await turns()
+            await turns(20)
             await reader.disconnect()
         assert ended == ["first", "told"]
 
@@ -329,7 +324,7 @@ class TestDisconnect:
         async with converse(app, "GET", "/") as reader:
             await reader.start()
             leaving = asyncio.create_task(reader.disconnect())
-            await turns()
+            await turns(20)
             assert not leaving.done()
             data.set()
             await leaving
@@ -370,7 +365,7 @@ class TestDisconnect:
             await reader.chunk()
             await reader.disconnect()
         # The generator is closed by the loop's own hook when nobody holds it any more.
-        await turns()
+        await turns(20)
         assert ended == [True]
 
 
@@ -457,7 +452,7 @@ class TestFaults:
                     continue
 
         async with converse(app, "GET", "/"):
-            await turns()
+            await turns(20)
         [task] = stubborn
         assert task is not None
         assert not task.done()
@@ -479,7 +474,7 @@ class TestFaults:
 
         async def fail_in_block() -> None:
             async with converse(app, "GET", "/"):
-                await turns()
+                await turns(20)
                 raise LookupError
 
         with pytest.raises(LookupError):
@@ -495,7 +490,7 @@ class TestFaults:
 
         async with converse(app, "GET", "/") as reader:
             reading = asyncio.create_task(reader.start())
-            await turns()
+            await turns(20)
             reading.cancel()
             await asyncio.wait([reading])
             go.set()

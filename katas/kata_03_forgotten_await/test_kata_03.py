@@ -24,6 +24,7 @@ from fastapi_katas.probes import (
     lesson,
     place_of_exception,
     place_of_task,
+    turns,
 )
 
 TURNS = 50
@@ -48,13 +49,13 @@ async def test_audit_row_is_written_before_the_answer(desk: Desk) -> None:
     desk.audit.hold()
     asking = asyncio.create_task(desk.open_record("P-100", "Dr. Abel"))
     await desk.settle(lambda: bool(desk.audit.arrived) or asking.done())
-    await turns()
+    await turns(TURNS)
     answered_early = asking.done()
     rows_at_the_answer = len(desk.audit.passed)
     desk.audit.let_all_go()
     response = await asking
     expect_status(response, 200, because="a record of a known patient is opened")
-    await turns()
+    await turns(TURNS)
     rows = [tuple(getattr(entry, name, None) for name in ENTRY) for (entry,) in desk.audit.passed]
     if not rows:
         desk.ledger.collect_garbage()
@@ -93,11 +94,11 @@ async def test_audit_row_is_written_before_the_answer(desk: Desk) -> None:
     asking = asyncio.create_task(desk.open_record("P-100", "Dr. Cole", patience=100))
     await desk.settle(lambda: len(desk.audit.arrived) > 1 or asking.done())
     let_time_pass(60)
-    await turns()
+    await turns(TURNS)
     answered_early, written = asking.done(), len(desk.audit.passed)
     desk.audit.let_all_go()
     response = await asking
-    await turns()
+    await turns(TURNS)
     if response.status_code == 200 and (answered_early or len(desk.audit.passed) != 2):
         raise lesson(
             "second-row-missing" if written == len(desk.audit.passed) else "answered-before-audit",
@@ -133,11 +134,11 @@ async def test_no_record_without_an_audit_row(desk: Desk) -> None:
     desk.audit.hold()
     asking = asyncio.create_task(desk.open_record("P-200", "Dr. Brod"))
     await desk.settle(lambda: len(desk.audit.arrived) > 1 or asking.done())
-    await turns()
+    await turns(TURNS)
     desk.audit.let_all_go()
     response = await asking
     expect_status(response, 503, because="without an audit row no record is opened")
-    await turns()
+    await turns(TURNS)
     if desk.gateway.arrived:
         raise lesson(
             "told-without-opening",
@@ -170,7 +171,7 @@ async def test_no_coroutine_is_thrown_away(desk: Desk) -> None:
     desk.gateway.refuse(lambda phone, text: True, lambda: ConnectionResetError("hung up"))
     response = await desk.open_record("P-300", "Dr. Dorn")
     expect_status(response, 200, because="the answer does not depend on the message")
-    await turns()
+    await turns(TURNS)
     desk.ledger.collect_garbage()
     if desk.dropped:
         raise lesson(
@@ -191,7 +192,7 @@ async def test_messages_survive_a_garbage_collection(desk: Desk) -> None:
     for patient, doctor in OPENINGS:
         response = await desk.open_record(patient, doctor)
         expect_status(response, 200, because="a record of a known patient is opened")
-    await turns()
+    await turns(TURNS)
     await desk.settle(lambda: bool(desk.gateway.arrived))
     gc.unfreeze()  # nothing that the module froze is safe
     desk.ledger.collect_garbage()
@@ -241,7 +242,7 @@ async def test_messages_survive_a_garbage_collection(desk: Desk) -> None:
     for patient, doctor in BY_ONE_DOCTOR:
         response = await desk.open_record(patient, doctor)
         expect_status(response, 200, because="a record of a known patient is opened")
-    await turns()
+    await turns(TURNS)
     desk.ledger.collect_garbage()
     desk.gateway.let_all_go()
     await desk.settle(partial(desk.has_sent, len(OPENINGS) + len(BY_ONE_DOCTOR)))
@@ -294,17 +295,17 @@ async def test_shutdown_finishes_the_messages(desk: Desk) -> None:
     for patient, doctor in OPENINGS:
         response = await desk.open_record(patient, doctor)
         expect_status(response, 200, because="a record of a known patient is opened")
-    await turns()
+    await turns(TURNS)
     await desk.settle(lambda: bool(desk.gateway.arrived))
     closing = asyncio.create_task(desk.server.stop())
-    await turns()
+    await turns(TURNS)
     ended_at_once = closing.done()
     # The gateway needs its five seconds: all pauses and time limits below that come to their end.
     let_time_pass(GATEWAY_SECONDS)
-    await turns()
+    await turns(TURNS)
     # The newest message first, so that a wait for only one of them is seen.
     while not closing.done() and desk.gateway.let_newest_go():
-        await turns()
+        await turns(TURNS)
     if not closing.done():
         await asyncio.wait({closing}, timeout=1)
     desk.expect_all_ended(closing, at_once=ended_at_once)
@@ -317,7 +318,7 @@ async def test_quiet_desk_closes_cleanly(desk: Desk) -> None:
     response = await desk.open_record("P-100", "Dr. Abel")
     expect_status(response, 200, because="a record of a known patient is opened")
     await desk.settle(lambda: bool(desk.gateway.passed))
-    await turns()
+    await turns(TURNS)
     closing = asyncio.create_task(desk.server.stop())
     await asyncio.wait({closing}, timeout=1)
     desk.expect_clean_end(closing)
@@ -384,7 +385,7 @@ async def test_patient_is_told_once(desk: Desk) -> None:
         response = await desk.open_record(patient, doctor)
         expect_status(response, 200, because="a record of a known patient is opened")
         await desk.settle(partial(desk.has_sent, count))
-    await turns()
+    await turns(TURNS)
     pairs = zip(desk.gateway.passed, openings, strict=False)
     told = sorted((phone, doctor in text) for (phone, text), (_, doctor) in pairs)
     expected = sorted((desk.phone(patient), True) for patient, _ in openings)
@@ -401,10 +402,10 @@ async def test_one_failure_leaves_the_others(desk: Desk) -> None:
     for patient, doctor in (OPENINGS[3], *OPENINGS[:2]):
         response = await desk.open_record(patient, doctor)
         expect_status(response, 200, because="a record of a known patient is opened")
-    await turns()
+    await turns(TURNS)
     # The oldest message first: it is the one that fails.
     desk.gateway.let_oldest_go()
-    await turns()
+    await turns(TURNS)
     desk.gateway.let_all_go()
     response = await desk.open_record(*OPENINGS[2])
     expect_status(response, 200, because="one failed message does not close the desk")
@@ -421,7 +422,7 @@ async def test_one_failure_leaves_the_others(desk: Desk) -> None:
             arrived=len(desk.gateway.passed),
         )
     let_time_pass(60)
-    await turns()
+    await turns(TURNS)
     if len(desk.gateway.arrived) > len(OPENINGS):
         raise lesson(
             "sent-again",
@@ -443,13 +444,13 @@ async def test_ended_messages_are_let_go(desk: Desk) -> None:
         response = await desk.open_record("P-100", f"Dr. {count}")
         expect_status(response, 200, because="a record of a known patient is opened")
         await desk.settle(partial(desk.has_sent, count))
-        await turns()
+        await turns(TURNS)
     desk.gateway.refuse(lambda phone, text: True, lambda: ConnectionResetError("hung up"))
     for count in range(1, 7):
         response = await desk.open_record("P-200", f"Dr. {count}")
         expect_status(response, 200, because="the answer does not depend on the message")
         await desk.settle(lambda count=count: len(desk.gateway.refused) >= count)  # type: ignore[misc]
-        await turns()
+        await turns(TURNS)
     for record in desk.log:
         record.exc_info = None  # its traceback may lead to a task, and pytest keeps the record
     desk.ledger.collect_garbage()
@@ -471,7 +472,7 @@ async def test_unknown_patient_is_404(desk: Desk) -> None:
     """An unknown patient is 404, and nothing is written and nobody is told."""
     response = await desk.open_record("P-999", "Dr. Abel")
     expect_status(response, 404, because="there is no such patient")
-    await turns()
+    await turns(TURNS)
     assert not desk.audit.arrived, "an audit row was written for a record that does not exist"
     assert not desk.gateway.arrived, "a message was sent about a record that does not exist"
 
@@ -568,7 +569,7 @@ class Server:
         if said.done() and said.result()["type"] == "lifespan.startup.complete":
             return
         said.cancel()
-        await turns()
+        await turns(TURNS)
         error = self.life.exception() if self.life.done() else None
         raise lesson(
             "does-not-start",
@@ -772,12 +773,6 @@ def let_time_pass(seconds: float) -> None:
     loop.time = lambda: time() + seconds
 
 
-async def turns() -> None:
-    """Give the event loop enough turns to do all that can be done without waiting."""
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
-
-
 @pytest.fixture
 def dropped() -> Iterator[list[DroppedCoroutine]]:
     """Record thrown away coroutines, and keep Python from collecting garbage by itself."""
@@ -826,7 +821,7 @@ async def desk(
         desk.audit.let_all_go()
         desk.gateway.let_all_go()
         closing = asyncio.create_task(desk.server.stop())
-        await turns()
+        await turns(TURNS)
         let_time_pass(60)
         await asyncio.wait({closing}, timeout=0.5)
         closing.cancel()

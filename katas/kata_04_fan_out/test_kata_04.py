@@ -18,6 +18,7 @@ from fastapi_katas.probes import (
     place_in_stack,
     place_of_exception,
     place_of_task,
+    turns,
 )
 
 LIMIT = 4
@@ -64,7 +65,7 @@ class Laboratory:
             # Closing a connection takes a moment, as it does on a real network.
             self.hanging_up += 1
             try:
-                await _turns(LONG_CALM)
+                await turns(LONG_CALM)
             finally:
                 self.hanging_up -= 1
             raise
@@ -106,7 +107,7 @@ class Laboratory:
         await self.calm()
 
     async def hold_briefly(self, sample: str) -> None:
-        await _turns(5)
+        await turns(5)
 
     async def hold_all_but_unknown(self, sample: str) -> None:
         """Refuse an unknown or broken sample at once; keep the others for a long time."""
@@ -323,7 +324,7 @@ async def test_results_keep_the_order_of_the_request(
     wanted = ["S-14", "S-0", "S-20", "S-12", "S-13"]
 
     async def last_one_first(sample: str) -> None:
-        await _turns(40 * (len(wanted) - wanted.index(sample)))
+        await turns(40 * (len(wanted) - wanted.index(sample)))
 
     laboratory.hold = last_one_first
     response = await ask(client, "/results", wanted)
@@ -698,11 +699,6 @@ def _content(response: httpx.Response) -> object:
     except ValueError:
         return response.text
     return content
-
-
-async def _turns(count: int) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)
 
 
 def _route() -> list[Place | None]:

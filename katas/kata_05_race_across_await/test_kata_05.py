@@ -22,6 +22,7 @@ from fastapi_katas.probes import (
     place_in_stack,
     place_of_exception,
     place_of_task,
+    turns,
 )
 
 BUYERS = 20
@@ -55,7 +56,7 @@ class Bank:
             self.all_pay.set()
         try:
             if self.release is None:
-                await _turns()
+                await turns(TURNS)
             else:
                 await self.release.wait()
         finally:
@@ -72,7 +73,7 @@ class Books:
         self.fail_for = ""
 
     async def book(self, number: int, title: str) -> None:
-        await _turns()
+        await turns(TURNS)
         if title == self.fail_for:
             raise ConnectionError("the books cannot be reached")
         self.entries.append((number, title))
@@ -257,7 +258,7 @@ async def test_last_print_is_promised_to_one_buyer(
     first = asyncio.create_task(_buy(client, "fern"))
     await _until_somebody_pays(bank, first)
     second = asyncio.create_task(_buy(client, "fern"))
-    await _turns()
+    await turns(TURNS)
     paying = len(bank.paying)
     bank.release.set()
     answers = await asyncio.gather(first, second)
@@ -289,7 +290,7 @@ async def test_correction_leaves_a_promised_print(
     buying = asyncio.create_task(_buy(client, "fern"))
     await _until_somebody_pays(bank, buying)
     correcting = asyncio.create_task(client.put("/editions/fern", json=counted))
-    await _turns()
+    await turns(TURNS)
     bank.release.set()
     order, correction = await asyncio.gather(buying, correcting)
     _no_stop(stops, [order, correction])
@@ -395,7 +396,7 @@ async def test_cancelled_payment_gives_the_print_back(
     request.cancel()
     await asyncio.wait([request])
     assert request.cancelled(), f"a request that was cancelled was answered: {request.result()}"
-    await _turns()
+    await turns(TURNS)
     if bank.paying:
         raise lesson(
             "pays-for-nothing",
@@ -454,7 +455,7 @@ async def test_failed_payment_undoes_nothing_else(
     bank.failure, bank.fails_for = module.PaymentError("no"), "Ada"
     tasks = [asyncio.create_task(_buy(client, "tide", buyer)) for buyer in ("Ada", "Ben")]
     await _until_somebody_pays(bank, tasks[0])
-    await _turns()
+    await turns(TURNS)
     meanwhile = (await client.get("/editions/tide")).json()
     bank.release.set()
     refused, sold = await asyncio.gather(*tasks)
@@ -583,12 +584,6 @@ async def test_unknown_edition_and_empty_buyer(bank: Bank, client: httpx.AsyncCl
     answer = await client.post("/editions/moon/orders", json={"buyer": ""})
     expect_status(answer, 422, because="a buyer has a name")
     assert bank.asked == 0, "somebody was charged for an order that cannot be"
-
-
-async def _turns() -> None:
-    """Let everybody else go as far as they can."""
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
 
 
 async def _buy(client: httpx.AsyncClient, title: str, buyer: str = "Ada") -> httpx.Response:

@@ -27,6 +27,7 @@ from fastapi_katas.probes import (
     lesson,
     place_in_stack,
     place_of_exception,
+    turns,
 )
 
 WINDOW = 100
@@ -176,7 +177,7 @@ async def test_window_of_rows_is_kept(app: ASGIApp, archive: Archive) -> None:
         async with _reading(app, path) as reader:
             while True:
                 if seen == 0:
-                    await _turns(ROWS)  # a slow reader; time enough to read too far ahead
+                    await turns(ROWS)  # a slow reader; time enough to read too far ahead
                 held = archive.handed - seen
                 if held > WINDOW:
                     raise lesson(
@@ -580,7 +581,7 @@ async def _reading(app: ASGIApp, path: str) -> AsyncIterator[Conversation]:
                 text = (await reader.rest()).decode(errors="replace")
             except Exception as error:  # noqa: BLE001 - whatever it is, it becomes a lesson
                 raise _broken(path, error) from None
-            await _turns(10)
+            await turns(10)
             if crash is not None:
                 raise _broken(path, crash)
             raise lesson(
@@ -848,8 +849,3 @@ def _same_rows(received: list[Any], expected: list[Any]) -> None:
     for number, (got, wanted) in enumerate(zip(received, expected, strict=False), start=1):
         assert got == wanted, f"row {number} is {got}, not {wanted}"
     assert len(received) == len(expected), f"{len(received)} rows arrived, not {len(expected)}"
-
-
-async def _turns(count: int) -> None:
-    for _ in range(count):
-        await asyncio.sleep(0)

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from asgi_lifespan import LifespanManager
 
-from fastapi_katas.probes import WatchingTransport, expect_status, lesson
+from fastapi_katas.probes import WatchingTransport, expect_status, lesson, turns
 
 WANTED = 6
 CROWD = 15
@@ -112,7 +112,7 @@ async def open_office(module: Any) -> AsyncIterator[Office]:
             await client.aclose()
         server.close()
         office.close()
-        await _turns()
+        await turns(TURNS)
 
 
 @asynccontextmanager
@@ -156,7 +156,7 @@ async def test_stop_closes_every_connection(office: Office, raw_app: Any) -> Non
     async with started(raw_app) as client:
         expect_status(await client.get("/levels"), 200, because="the office answers")
         assert office.opened, "the office was not asked"
-    await _turns()
+    await turns(TURNS)
     if office.open:
         raise lesson(
             "left-open",
@@ -243,7 +243,7 @@ async def test_office_that_hangs_up_is_no_problem(office: Office, raw_app: Any) 
         for _ in range(2):
             expect_status(await client.get("/levels/weir"), 200, because="the office answers")
             office.close()
-            await _turns()
+            await turns(TURNS)
 
 
 @pytest.mark.guard
@@ -280,12 +280,6 @@ def test_next_start_works_as_the_first(module: Any, raw_app: Any) -> None:
         asyncio.run(day())
 
 
-async def _turns() -> None:
-    """Let the loop turn until everything has happened that can."""
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
-
-
 async def _all(asking: Any) -> list[httpx.Response]:
     return list(await asyncio.gather(*asking))
 
@@ -294,4 +288,4 @@ async def _end_in_time(asking: list[asyncio.Task[httpx.Response]]) -> None:
     """Wait ten times as long as a request may take, and then until no more can happen."""
     await asyncio.wait(asking, timeout=10 * TIMEOUT)
     # On a busy machine the time may be over before the loop has got to what was due earlier.
-    await _turns()
+    await turns(TURNS)

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from asgi_lifespan import LifespanManager
 
-from fastapi_katas.probes import Heartbeat, Place, WatchingTransport, expect_status, lesson
+from fastapi_katas.probes import Heartbeat, Place, WatchingTransport, expect_status, lesson, turns
 
 CROWD = 20
 # A loop that is free makes so many turns while a load is held; they prove that nobody else comes.
@@ -88,7 +88,7 @@ class Disk:
         deadline = time.monotonic() + LIMIT
         while self._running and time.monotonic() < deadline:  # noqa: ASYNC110 - a thread ends
             await asyncio.sleep(0.001)
-        await turns()
+        await turns(TURNS)
 
     def _hold(self) -> None:
         """Hold a load until the whole crowd loads too, or the loop had time to bring it."""
@@ -141,12 +141,6 @@ async def ready(client: httpx.AsyncClient) -> str:
     response = await client.get("/ready")
     expect_status(response, 200, because="the service tells how far the model is")
     return str(response.json()["reader"])
-
-
-async def turns() -> None:
-    """Let the loop make its turns."""
-    for _ in range(TURNS):
-        await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -225,7 +219,7 @@ async def test_failure_that_nobody_waited_for(disk: Disk, client: httpx.AsyncCli
     first = asyncio.create_task(read(client))
     await _until(disk.begun)
     first.cancel()
-    await turns()
+    await turns(TURNS)
     await disk.end()
     await asyncio.wait({first}, timeout=LIMIT)
     before, state = disk.loads, await client.get("/ready")
@@ -290,9 +284,9 @@ async def test_who_leaves_disturbs_nobody(disk: Disk, client: httpx.AsyncClient)
     await _until(disk.begun)
     others = [asyncio.create_task(read(client)) for _ in range(3)]
     for leaves in (others.pop(), first):
-        await turns()
+        await turns(TURNS)
         leaves.cancel()
-    await turns()
+    await turns(TURNS)
     await disk.end()
     await asyncio.wait([first, *others], timeout=LIMIT)
     for other in others:

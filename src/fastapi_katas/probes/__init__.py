@@ -8,7 +8,7 @@ statements that a database got.
 
 from fastapi_katas.probes.asgi import Conversation, EventLog, converse
 from fastapi_katas.probes.blocking import BlockingCall, blocking_calls
-from fastapi_katas.probes.heartbeat import Heartbeat, Held
+from fastapi_katas.probes.heartbeat import Heartbeat, Held, turns
 from fastapi_katas.probes.http import WatchingTransport, crash_of, expect_status
 from fastapi_katas.probes.lesson import Lesson, cut, lesson
 from fastapi_katas.probes.pauses import pauses
@@ -61,4 +61,5 @@ __all__ = [
     "place_of_exception",
     "place_of_task",
     "statements",
+    "turns",
 ]

@@ -20,6 +20,16 @@ _STUCK_SAMPLES = 40
 _LIMIT_SECONDS = 5.0
 
 
+async def turns(count: int) -> None:
+    """Let the running loop make its turns, so that everybody else goes on.
+
+    Args:
+        count: How many turns. What can be done without waiting is done after some of them.
+    """
+    for _ in range(count):
+        await turn(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Held:
     """What the loop did while another thread held it to account.
