@@ -266,6 +266,15 @@ def solutions(session: nox.Session) -> None:
 
 
 @nox.session(python=False)
+def services(session: nox.Session) -> None:
+    """For contributors: the katas with a database on a PostgreSQL server"""
+    prepare(session, dev=True)
+    run(session, "kata", "self-check", "--services", *session.posargs)
+    if not session.posargs:
+        run(session, "python", "-m", "pytest", "tests/services")
+
+
+@nox.session(python=False)
 def bench(session: nox.Session) -> None:
     """For contributors: the speed, as ratios of things measured in one run (`-- --rounds 3`)"""
     prepare(session, dev=True)

@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import os
 import shlex
-import socket
 import sys
 import tempfile
 import threading
@@ -20,7 +19,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
-from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
@@ -29,6 +27,7 @@ from fastapi_katas.catalog.catalog import Catalog
 from fastapi_katas.catalog.folders import course_root
 from fastapi_katas.files import reason
 from fastapi_katas.progress import Progress
+from fastapi_katas.services import SERVICES
 
 if TYPE_CHECKING:
     from fastapi_katas.watch.changes import StartEvents
@@ -36,15 +35,9 @@ if TYPE_CHECKING:
 LOWEST_PYTHON = (3, 11)
 #: More than the coarsest file system rounds a time.
 CLOCK_TOLERANCE_SECONDS = 3.0
-CONNECT_SECONDS = 2.0
 #: Events that arrive at all arrive within a small part of this.
 EVENT_SECONDS = 2.0
 RENEW = "nox -s board"
-SERVICES = {
-    "KATA_REDIS_URL": ("Redis", 6379, "an in-process server"),
-    "KATA_DATABASE_URL": ("The database", 5432, "SQLite files"),
-}
-
 _PROBE = ".kata-doctor-"
 
 
@@ -305,26 +298,18 @@ def progress(root: Path) -> Iterator[Finding]:
 
 def services(environ: Mapping[str, str]) -> Iterator[Finding]:
     """Look whether the services that the environment names can be reached."""
-    for variable, (name, default, own) in SERVICES.items():
-        url = environ.get(variable, "")
-        if not url or url.startswith("sqlite"):
-            yield Finding("Services", "fine", f"{name} is not needed: the katas use {own}.")
-            continue
-        forget = f"set {variable}=" if os.name == "nt" else f"unset {variable}"
-        # The address may hold a password, so only the host and the port are told.
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname or "localhost", parts.port or default
-        except ValueError:
-            yield Finding("Services", "wrong", f"{variable} is no address.", forget)
-            continue
-        try:
-            socket.create_connection((host, port), CONNECT_SECONDS).close()
-        except OSError as error:
-            told = f"{name} at {host}:{port} ({variable}) cannot be reached: {reason(error)}."
-            yield Finding("Services", "wrong", told, forget)
+    for service in SERVICES:
+        address = environ.get(service.variable, "")
+        if not address or address.startswith("sqlite"):
+            told = f"{service.name} is not needed: the katas use {service.own}."
+            yield Finding("Services", "fine", told)
+        elif problem := service.unreachable(address):
+            forget = "set {}=" if os.name == "nt" else "unset {}"
+            told = f"{problem} ({service.variable} names it)."
+            yield Finding("Services", "wrong", told, forget.format(service.variable))
         else:
-            yield Finding("Services", "fine", f"{name} at {host}:{port} can be reached.")
+            host, port = service.host_and_port(address)
+            yield Finding("Services", "fine", f"{service.name} at {host}:{port} can be reached.")
 
 
 def _rename(path: Path, name: str) -> str:
