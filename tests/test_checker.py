@@ -37,13 +37,14 @@ RUNNERS: dict[str, Callable[[], Runner]] = {
     "cold": ColdRunner,
     "spare": SpareRunner,
     "fork": ForkRunner,
+    "shared": lambda: ForkRunner(processes=3),
 }
 
 
 @pytest.fixture(scope="module", params=RUNNERS)
 def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
     """Each kind of process in turn."""
-    if request.param == "fork" and not hasattr(os, "fork"):
+    if request.param in {"fork", "shared"} and not hasattr(os, "fork"):
         pytest.skip("this system has no fork")
     with RUNNERS[request.param]() as made:
         yield made
@@ -119,7 +120,8 @@ def test_a_module_that_stands_still_is_a_hang(course: Course, runner: Runner) ->
     assert re.fullmatch(
         r"The run stood still for (0\.5|2|8) seconds and was ended\.", found.fault.message
     )
-    assert found.fault.test == "test_price_counts_for_each_item"
+    # Where the tests are shared, another one may stand still as well.
+    assert found.fault.test in {"test_price_counts_for_each_item", "test_empty_order_is_free"}
     assert found.fault.where is not None
     assert found.fault.where.file == str(file)
     assert found.fault.where.code == "time.sleep(1000)"
@@ -146,6 +148,82 @@ def test_an_empty_test_file_is_the_environment(course: Course) -> None:
     assert found.state == "environment"
     assert found.fault is not None
     assert found.fault.kind == "no-tests"
+
+
+# --- tests shared by several processes ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Runner]:
+    """A runner whose jobs are shared by three processes."""
+    if not hasattr(os, "fork"):
+        pytest.skip("this system has no fork")
+    with ForkRunner(processes=3) as made:
+        yield made
+
+
+def add_tests(course: Course, text: str) -> None:
+    """Add tests to those of kata 01."""
+    tests = course.kata(1).tests_file
+    tests.write_text(f"{tests.read_text('utf-8')}\n\n{text}", encoding="utf-8")
+
+
+def test_tests_of_one_run_run_at_the_same_time(course: Course, shared: Runner) -> None:
+    wait_for_each_other = """
+import time
+from pathlib import Path
+
+@pytest.mark.guard
+@pytest.mark.parametrize("own, other", [("a", "b"), ("b", "a")])
+def test_two_are_here(own: str, other: str) -> None:
+    folder = Path(__file__).parent
+    (folder / own).touch()
+    deadline = time.monotonic() + 10
+    while not (folder / other).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+"""
+    add_tests(course, wait_for_each_other)
+    found = check(course.kata(1), "good", shared)
+    assert found.passed
+    # In the order of the file, whoever was ready first.
+    assert list(outcomes(found))[:3] == list(outcomes(course.check(1, "good")))[:3]
+    assert len(found.results) == 5
+
+
+def test_what_tests_share_is_made_once(course: Course, shared: Runner, tmp_path: Path) -> None:
+    note = tmp_path / "made"
+    fixture = f"""
+@pytest.fixture(scope="module")
+def noted():
+    with open({str(note)!r}, "a") as file:
+        file.write("made\\n")
+    yield
+    with open({str(note)!r}, "a") as file:
+        file.write("undone\\n")
+
+@pytest.mark.guard
+@pytest.mark.parametrize("number", range(4))
+def test_uses_it(noted, number: int) -> None:
+    assert number < 4
+"""
+    add_tests(course, fixture)
+    assert check(course.kata(1), "good", shared).passed
+    assert note.read_text().split() == ["made", "undone"]
+
+
+@pytest.mark.parametrize(
+    ("end", "kind"), [("os._exit(7)", "exit"), ("os.kill(os.getpid(), 9)", "ended")]
+)
+def test_a_process_that_ends_in_the_middle_is_told(
+    course: Course, shared: Runner, end: str, kind: str
+) -> None:
+    """Whichever process it is, the run does not look finished."""
+    course.handler(f"{{'total': 3 * count}} if count else {end}")
+    found = check(course.kata(1), "fix", shared)
+    assert found.state == "fault"
+    assert found.fault is not None
+    assert found.fault.kind == kind
 
 
 def test_what_the_module_prints_is_in_the_verdict(course: Course) -> None:

@@ -26,6 +26,7 @@ from _pytest.config import default_plugins
 
 import fastapi_katas.pytest_plugin
 from fastapi_katas.checker.job import Job
+from fastapi_katas.checker.sharing import Sharing
 from fastapi_katas.probes.lesson import Lesson
 from fastapi_katas.probes.places import (
     Place,
@@ -62,6 +63,11 @@ class Recorder:
         self._test = ""
         self._watchdog: threading.Timer | None = None
         self._stacks: IO[str] = job.hang_dump.open("w", encoding="utf-8")
+        self.process = os.getpid()
+
+    def take_over(self) -> None:
+        """Speak for a fork of the process that it was made in."""
+        self.process = os.getpid()
 
     def write(self, event: str, **data: Any) -> None:
         """Append one event."""
@@ -222,12 +228,10 @@ _real_exit = os._exit
 
 
 def _watch_exit(recorder: Recorder) -> None:
-    process = os.getpid()
-
     def recorded_exit(code: int) -> NoReturn:
         place = place_in_stack(sys._getframe(1))  # no public way to the caller
         # A process that the module forked, for a pool of its own, ends in this way too.
-        if place is not None and os.getpid() == process:
+        if place is not None and os.getpid() == recorder.process:
             message = f"The module ends the process with `os._exit({code})`."
             fault = {"kind": "exit", "message": message, "where": _place(place)}
             recorder.write("fault", fault=fault)
@@ -260,10 +264,15 @@ def run(job: Job) -> int:
     if job.sabotage:
         arguments.append("--kata-sabotage")
     arguments += ["-v", "--color=no"] if job.report else ["-p", "no:terminal", "-s"]
+    # pytest's report on standard output comes from one process.
+    sharing = Sharing(1 if job.report else job.processes, recorder.take_over)
     # As objects, not by ``-p``: they are imported already, in a warm process long ago.
-    plugins = [pytest_asyncio.plugin, fastapi_katas.pytest_plugin, recorder]
+    plugins = [pytest_asyncio.plugin, fastapi_katas.pytest_plugin, recorder, sharing]
     code = int(pytest.main([*arguments, job.tests], plugins=plugins))
     recorder.disarm()
+    if sharing.is_fork:
+        return 0
+    sharing.join()
     recorder.write("finished", code=code)
     return code
 

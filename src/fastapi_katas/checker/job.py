@@ -21,6 +21,7 @@ class Job:
         limit: Seconds after which a test, or the import of the module, counts as a hang.
         sabotage: Whether the module is spoilt on purpose.
         report: Whether pytest's own report is wanted on standard output.
+        processes: How many processes share the tests.
     """
 
     tests: str
@@ -30,6 +31,7 @@ class Job:
     limit: float = DEFAULT_LIMIT_SECONDS
     sabotage: bool = False
     report: bool = False
+    processes: int = 1
 
     def to_line(self) -> bytes:
         """Write the job as one line."""

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Protocol, Self
@@ -262,7 +262,13 @@ def _run_in(process: subprocess.Popen[bytes], job: Job) -> Ending:
 class ForkRunner(_Closing):
     """Keeps one warm process, and forks it for each job. POSIX only."""
 
-    def __init__(self) -> None:
+    def __init__(self, processes: int = 1) -> None:
+        """Begin the warm process.
+
+        Args:
+            processes: How many processes share the tests of a job, at the most.
+        """
+        self._processes = processes
         self._server: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._begin()
@@ -284,6 +290,7 @@ class ForkRunner(_Closing):
             self.close()
             self._begin()
         assert self._socket is not None
+        job = replace(job, processes=self._processes)
         read, write = os.pipe()
         with os.fdopen(read, "rb") as stream:
             try:
@@ -332,6 +339,10 @@ def uses_forks() -> bool:
     return hasattr(os, "fork") and sys.platform != "darwin"
 
 
-def warm_runner() -> Runner:
-    """Return the quickest runner that this system has."""
-    return ForkRunner() if uses_forks() else SpareRunner()
+def warm_runner(processes: int = 1) -> Runner:
+    """Return the quickest runner that this system has.
+
+    Args:
+        processes: How many processes may share the tests of a job, where there are forks.
+    """
+    return ForkRunner(processes) if uses_forks() else SpareRunner()

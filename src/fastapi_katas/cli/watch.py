@@ -16,6 +16,8 @@ from fastapi_katas.checker.process import ForkRunner, Runner, SpareRunner, warm_
 from fastapi_katas.checker.verdict import EXIT_ENVIRONMENT, EXIT_INTERRUPTED, EXIT_USAGE
 from fastapi_katas.cli.context import KataName, Plain, course, end, make_face, named_or_current
 
+_MOST_PROCESSES = 4
+
 
 def watch(
     name: KataName = None,
@@ -62,7 +64,11 @@ def watch(
 def _make_runner(kind: str) -> Runner:
     if kind == "fork" and not hasattr(os, "fork"):
         end("This system cannot fork.", EXIT_USAGE)
-    return {"auto": warm_runner, "fork": ForkRunner, "spare": SpareRunner}[kind]()
+    # A learner waits for one run at a time: it may use the whole machine.
+    processes = min(_MOST_PROCESSES, os.cpu_count() or 1)
+    if kind == "spare":
+        return SpareRunner()
+    return ForkRunner(processes) if kind == "fork" else warm_runner(processes)
 
 
 def _end_in_order() -> None:

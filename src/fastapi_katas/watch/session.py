@@ -25,11 +25,11 @@ from fastapi_katas.watch.changes import Changes, StartEvents, SystemEvents
 from fastapi_katas.watch.keyboard import QUIT, Keyboard
 from fastapi_katas.watch.sources import Snapshot, changed_names, take_snapshot
 
-# A save is over when the files stay the same for a moment. A file that is missing or empty gets
-# more time: many editors remove or cut it first, and write it then.
-_QUIET_SECONDS = 0.03
-_BURST_SECONDS = 1.0
+# A file that is missing or empty gets some time: many editors remove or cut it first, and write it
+# then. Any other save is checked at once; if files change meanwhile, the run is made again.
+_LOOK_SECONDS = 0.03
 _BETWEEN_SECONDS = 0.4
+_MOST_RUNS = 5
 
 _KEYS = (
     "h hint", "a all lessons", "c check again", "n next", "l list", "r reset", "u undo", "q quit",
@@ -190,17 +190,11 @@ class Watch:
             )
 
     def _settle(self) -> Snapshot:
-        """Wait until a save is over, but not for ever."""
+        """Wait for the copy that an editor is about to write, but not for ever."""
         begun = time.monotonic()
-        last = take_snapshot(self._kata.folder)
-        while True:
-            time.sleep(_QUIET_SECONDS)
-            now = take_snapshot(self._kata.folder)
-            waited = time.monotonic() - begun
-            patience = _BETWEEN_SECONDS if now == last else _BURST_SECONDS
-            if waited > patience or (now == last and not self._between()):
-                return now
-            last = now
+        while self._between() and time.monotonic() - begun < _BETWEEN_SECONDS:
+            time.sleep(_LOOK_SECONDS)
+        return take_snapshot(self._kata.folder)
 
     def _between(self) -> bool:
         """Whether the copy looks as in the middle of a save."""
@@ -233,7 +227,7 @@ class Watch:
             self._face.say(f"Checking {self._kata.label}.", "dim")
         self._keyboard.busy = True
         try:
-            verdict = check(self._kata, "fix", self._runner, limit=self._limit)
+            verdict = self._verdict_of_whole_save()
         except OSError as error:
             self._verdict = None
             self._face.error(f"The check cannot be run: {reason(error)}.")
@@ -246,6 +240,16 @@ class Watch:
         if told:
             self._face.say(told, "dim")
         self._tell()
+
+    def _verdict_of_whole_save(self) -> Verdict:
+        """Run the tests, again if files have changed meanwhile: a save may come in pieces."""
+        for _ in range(_MOST_RUNS):
+            verdict = check(self._kata, "fix", self._runner, limit=self._limit)
+            if take_snapshot(self._kata.folder) == self._seen:
+                break
+            self._settle()
+            self._remember()
+        return verdict
 
     def _tell(self, *, everything: bool = False) -> None:
         """Tell the last verdict, and what can be done now."""
