@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from processes import alive
 
 from fastapi_katas.checker import (
     ColdRunner,
@@ -280,20 +279,6 @@ def test_an_interruption_ends_the_child_and_the_runner_goes_on(
         check(course.kata(1), "fix", runner)
     assert not alive(int(note.read_text()))
     assert check(course.kata(1), "good", runner).passed
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended but was not fetched by anybody does not."""
-    if sys.platform != "linux":
-        with contextlib.suppress(OSError):
-            os.kill(pid, 0)
-            return True
-        return False
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return status.rsplit(")", 1)[1].split()[0] not in {"Z", "X"}
 
 
 def test_files_of_the_learner_do_not_hide_packages(
