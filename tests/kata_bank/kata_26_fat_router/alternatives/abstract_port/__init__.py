@@ -1,7 +1,7 @@
 """Alternative: an abstract class for the repository, and one exception with a reason code.
 
-Right because: `ports.py` stands below service and repository, and both import it. The code says what
-    is wrong in words of the studio. Only the router knows the status of a code.
+Right because: `ports.py` stands below service and repository, and both import it. The code says
+    what is wrong in words of the studio. Only the router knows the status of a code.
 Trade-off: One more file, and each new repository must inherit.
 """
 

@@ -1,7 +1,7 @@
 """Alternative: the repository maps classes of its own, and the service is the dependency itself.
 
-Right because: SQL and rows stay in the repository, which gives and takes the models. `get_service` is
-    another name for a class whose parameters FastAPI fills in `WiredStudio`.
+Right because: SQL and rows stay in the repository, which gives and takes the models. `get_service`
+    is another name for a class whose parameters FastAPI fills in `WiredStudio`.
 Trade-off: The tables are described twice, and a class as a dependency hides what is called.
 """
 

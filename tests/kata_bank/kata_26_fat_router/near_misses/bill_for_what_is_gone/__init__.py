@@ -1,8 +1,8 @@
 """Near-miss: the service looks for the firing, and then removes it.
 
 Rejected by: test_refusal_needs_no_http
-Coach: Your service bills what `firing()` has shown and does not listen to `remove()`. When two people
-    finish the same firing, its potter has two bills.
+Coach: Your service bills what `firing()` has shown and does not listen to `remove()`. When two
+    people finish the same firing, its potter has two bills.
 Why: `show` does half of the work already.
 """
 

@@ -1,7 +1,8 @@
 """Near-miss: the handlers are registered on `app`, after it was made.
 
 Rejected by: test_each_app_is_whole
-Coach: Only one app has your handlers. Another one from `create_app()` answers each refusal with 500.
+Coach: Only one app has your handlers. Another one from `create_app()` answers each refusal with
+    500.
 Why: `@app.exception_handler` is how the documentation shows it.
 """
 

@@ -1,6 +1,7 @@
 """Near-miss: the endpoints go on sending the mails.
 
-Rejected by: test_booking_needs_no_http, test_show_and_finish_need_no_http, test_router_only_translates
+Rejected by: test_booking_needs_no_http, test_show_and_finish_need_no_http,
+    test_router_only_translates
 Coach: Who is told about a booking is a rule too, and yours stands in the endpoint. A booking by the
     job is confirmed to nobody.
 Why: Mail looks like output, as the answer does.

@@ -40,7 +40,8 @@ class Studio:
         firing = Firing(**new.model_dump(), fee=fee)
         if not await self._repository.add(firing):
             raise NotPossibleError("This kiln is booked already")
-        self._notify(firing.potter, f"Kiln {firing.kiln} is yours. The fee is {fee} cents. {request.base_url}")
+        text = f"Kiln {firing.kiln} is yours. The fee is {fee} cents. {request.base_url}"
+        self._notify(firing.potter, text)
         return firing
 
     async def show(self, kiln: str) -> Firing:
