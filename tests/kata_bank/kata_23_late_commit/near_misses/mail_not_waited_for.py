@@ -1,8 +1,8 @@
 """Near-miss: the commit in the endpoint, and the mail as a task of the loop.
 
 Rejected by: test_change_is_answered_and_confirmed
-Coach: The mail goes out when the loop comes to it, and that is before the answer. When the server
-    stops, the loop ends without waiting for it.
+Coach: Your mail is a task of the loop, and it does not know when the answer is out: it overtakes an
+    answer that is slow. When the service stops, the loop ends without waiting for it.
 Why: `create_task` is the shortest way not to wait.
 """
 
