@@ -5,7 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
+
+
+def ends(pid: int, *, seconds: float = 10.0) -> bool:
+    """Whether a process that was told to end does so soon."""
+    deadline = time.monotonic() + seconds
+    while alive(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def alive(pid: int) -> bool:

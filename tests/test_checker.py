@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from processes import alive
+from processes import ends
 
 from fastapi_katas.checker import (
     ColdRunner,
@@ -149,6 +149,24 @@ def test_an_empty_test_file_is_the_environment(course: Course) -> None:
     assert found.fault.kind == "no-tests"
 
 
+def test_temporary_folders_are_of_one_run_and_go_with_it(
+    course: Course, runner: Runner, tmp_path: Path
+) -> None:
+    note = tmp_path / "folder"
+    text = f"""
+@pytest.mark.guard
+def test_uses_a_folder(tmp_path) -> None:
+    (tmp_path / "file").write_text("left")
+    with open({str(note)!r}, "w") as file:
+        file.write(str(tmp_path))
+"""
+    add_tests(course, text)
+    assert check(course.kata(1), "good", runner).passed
+    folder = Path(note.read_text())
+    assert folder.parent.parent.parent.name.startswith("kata-")
+    assert not folder.exists()
+
+
 # --- tests shared by several processes ----------------------------------------------------------
 
 
@@ -255,7 +273,7 @@ def test_the_child_ends_with_everything_that_it_started(
     )
     course.handler("return {'total': 3 * count}", top=top.format(str(note)))
     assert check(course.kata(1), "fix", runner).state == "passed"
-    assert not alive(int(note.read_text()))
+    assert ends(int(note.read_text()))
 
 
 @pytest.mark.skipif(os.name != "posix", reason="this system has no signals of this kind")
@@ -277,7 +295,7 @@ def test_an_interruption_ends_the_child_and_the_runner_goes_on(
     finger.start()
     with pytest.raises(KeyboardInterrupt):
         check(course.kata(1), "fix", runner)
-    assert not alive(int(note.read_text()))
+    assert ends(int(note.read_text()))
     assert check(course.kata(1), "good", runner).passed
 
 

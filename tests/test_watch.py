@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from processes import alive
+from processes import ends
 from terminal import CLEAR, Terminal
 
 from fastapi_katas.checker import verdict
@@ -423,7 +423,7 @@ def test_a_run_that_stands_still_can_be_left(
     assert terminal.wait() == code
     assert terminal.attributes() == terminal.before
     assert "Traceback" not in terminal.text
-    assert not alive(child)
+    assert ends(child)
     assert attempts(course) == 0
 
 

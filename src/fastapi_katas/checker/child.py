@@ -252,6 +252,8 @@ def run(job: Job) -> int:
     recorder = Recorder(job)
     _watch_exit(recorder)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    # Runs that share pytest's usual folder tidy up after each other, and get in each other's way.
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(Path(job.events).parent)
     sys.dont_write_bytecode = True
     arguments = [
         "-c", str(Path(__file__).with_name("pytest.ini")),
