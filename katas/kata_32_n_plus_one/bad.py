@@ -1,0 +1,139 @@
+"""A walking club: its walks with their stages, the notices for a stage, and who comes along."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import ForeignKey, String, select
+from sqlalchemy.ext.asyncio import AsyncAttrs, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+DATABASE_URL = "sqlite+aiosqlite:///walks.db"
+
+
+class Base(AsyncAttrs, DeclarativeBase):
+    """All tables of the club."""
+
+
+class Walk(Base):
+    __tablename__ = "walks"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(80))
+    rain_walk_id: Mapped[int | None] = mapped_column(ForeignKey("walks.id"), index=True)
+    rain_walk: Mapped["Walk | None"] = relationship(remote_side="Walk.id")
+    stages: Mapped[list["Stage"]] = relationship(order_by="Stage.number")
+    walkers: Mapped[list["Walker"]] = relationship(order_by="Walker.id")
+
+    @property
+    def kilometres(self) -> int:
+        """The length of the whole walk."""
+        return sum(stage.kilometres for stage in self.stages)
+
+
+class Stage(Base):
+    __tablename__ = "stages"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    walk_id: Mapped[int] = mapped_column(ForeignKey("walks.id"), index=True)
+    number: Mapped[int]
+    kilometres: Mapped[int]
+    notices: Mapped[list["Notice"]] = relationship(order_by="Notice.id")
+
+
+class Notice(Base):
+    __tablename__ = "notices"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    stage_id: Mapped[int] = mapped_column(ForeignKey("stages.id"), index=True)
+    text: Mapped[str] = mapped_column(String(200))
+
+
+class Walker(Base):
+    __tablename__ = "walkers"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    walk_id: Mapped[int] = mapped_column(ForeignKey("walks.id"), index=True)
+    name: Mapped[str] = mapped_column(String(80))
+
+
+class Shown(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class NoticeOut(Shown):
+    text: str
+
+
+class StageOut(Shown):
+    number: int
+    kilometres: int
+    notices: list[NoticeOut]
+
+
+class WalkerOut(Shown):
+    name: str
+
+
+class RainWalkOut(Shown):
+    id: int
+    name: str
+
+
+class WalkOut(Shown):
+    id: int
+    name: str
+    kilometres: int
+    rain_walk: RainWalkOut | None
+    stages: list[StageOut]
+    walkers: list[WalkerOut]
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    """Open the database, and close it at the end."""
+    engine = create_async_engine(DATABASE_URL)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        yield {"sessions": async_sessionmaker(engine, expire_on_commit=False)}
+    finally:
+        await engine.dispose()
+
+
+async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """Lend a session to one request."""
+    async with request.state.sessions() as session:
+        yield session
+
+
+Session = Annotated[AsyncSession, Depends(get_session)]
+Limit = Annotated[int, Query(ge=1, le=100)]
+
+app = FastAPI(title="Walking club", lifespan=lifespan)
+
+
+async def show(walk: Walk) -> WalkOut:
+    """Load what belongs to a walk, and show it."""
+    await walk.awaitable_attrs.walkers
+    for stage in await walk.awaitable_attrs.stages:
+        await stage.awaitable_attrs.notices
+    return WalkOut.model_validate(walk)
+
+
+@app.get("/walks")
+async def list_walks(session: Session, limit: Limit = 20) -> list[WalkOut]:
+    """Show the next walks."""
+    walks = (await session.scalars(select(Walk).order_by(Walk.id).limit(limit))).all()
+    return [await show(walk) for walk in walks]
+
+
+@app.get("/walks/{walk_id}")
+async def read_walk(walk_id: int, session: Session) -> WalkOut:
+    """Show one walk."""
+    walk = await session.get(Walk, walk_id)
+    if walk is None:
+        raise HTTPException(404, "There is no such walk")
+    return await show(walk)
