@@ -17,7 +17,6 @@ from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-
 DATABASE_URL = "sqlite+aiosqlite:///walks.db"
 
 

@@ -22,7 +22,6 @@ from sqlalchemy.orm import (
     subqueryload,
 )
 
-
 DATABASE_URL = "sqlite+aiosqlite:///walks.db"
 
 

@@ -25,7 +25,6 @@ from sqlalchemy.orm import (
     selectinload,
 )
 
-
 DATABASE_URL = "sqlite+aiosqlite:///walks.db"
 
 

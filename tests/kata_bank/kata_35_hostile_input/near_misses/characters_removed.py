@@ -106,7 +106,7 @@ async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
 
 def cleaned(value: str) -> str:
     """Keep letters, digits and harmless marks."""
-    return re.sub(r"[^\w \-.,×]", "", value)
+    return re.sub(r"[^\w \-.,\u00d7]", "", value)
 
 
 Session = Annotated[AsyncSession, Depends(get_session)]

@@ -1,8 +1,8 @@
 """Near-miss: the database puts the name into small letters, and Python the text.
 
 Rejected by: test_each_text_finds_itself
-Coach: Two programs put letters into small ones here, and they know different letters. For SQLite a
-    capital É has no small one; for Python it has.
+Coach: Python writes the text in other letters here, and the database does not change the names in
+    the same way. A capital É, for example, has a small one for Python, and none for SQLite.
 Why: A search should not care for capital letters, and `lower` is there on both sides.
 """
 
