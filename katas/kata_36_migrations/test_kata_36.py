@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import multiprocessing
+import os
 import re
 import runpy
+import sqlite3
+import tempfile
 import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -313,7 +316,9 @@ def machine(
         stop_before: The kind of statement before which it stops, and which one of these.
     """
     ours, its = PROCESSES.Pipe()
-    job = (its, register.url, upgrades, stop_before)
+    # What is in the temporary folder of one machine, the other one does not see.
+    own = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    job = (its, register.url, upgrades, stop_before, own.name)
     if FORKS:
         process = PROCESSES.Process(target=_work, args=(register.module, *job), daemon=True)
     else:
@@ -330,11 +335,16 @@ def machine(
         process.join(LIMIT)
         ours.close()
         its.close()
+        own.cleanup()
 
 
-def _work(module: Any, pipe: Any, url: str, upgrades: bool, stop_before: Any) -> None:
+def _work(
+    module: Any, pipe: Any, url: str, upgrades: bool, stop_before: Any, folder: str
+) -> None:
     """Do what a machine does, in its own process: upgrade, start, answer a request."""
     seen = 0
+    os.environ.update(dict.fromkeys(("TMPDIR", "TEMP", "TMP"), folder))
+    tempfile.tempdir = None  # it is looked up again
 
     def stop(word: str, what: str) -> None:
         pipe.send((word, what))
@@ -470,6 +480,48 @@ async def test_downgrade_gives_version_1_back(register: Register) -> None:
 
 
 @pytest.mark.goal
+async def test_stray_table_is_not_stepped_over(register: Register) -> None:
+    """Where a table of another shape is in the way, `upgrade` fails and leaves all as it was."""
+    await register.begin_with("version 1")
+    columns = (sa.Column(name, sa.Integer) for name in ("tree_id", "roof"))
+    stray = sa.Table("tasks", sa.MetaData(), *columns)
+    await register.see(stray.create)
+    before = await register.look()
+    try:
+        await asyncio.to_thread(register.module.upgrade, register.url)
+    except (Exception, SystemExit) as error:
+        after = await register.look()
+        if after == before:
+            return
+        raise lesson(
+            "failed-upgrade-leaves-changes",
+            seen="Somebody had made a table `tasks` of his own, and `upgrade` ended with {kind}. "
+            "Before it, the tables were {before}. Now they are {after}.",
+            production="The deployment has stopped, and the tables are neither those of the old "
+            "code nor those of the new one.",
+            look="Which of the statements were final when one of them failed?",
+            where=place_of_exception(error),
+            kind=type(error).__name__,
+            before=_tables(before[0]),
+            after=_tables(after[0]),
+        ) from error
+    differences = await register.differences(register.module.Base.metadata)
+    if differences:
+        raise lesson(
+            "stray-table-stepped-over",
+            seen="Somebody had made a table `tasks` of his own, and `upgrade` ended without an "
+            "exception. The tables are {tables}. Autogenerate finds {count} differences to the "
+            "models: {differences}.",
+            production="The deployment reports success. The first request that needs the table "
+            "fails, and the revision will not run again.",
+            look="What did `upgrade` do when it came to this table?",
+            tables=_tables(await register.shape()),
+            count=len(differences),
+            differences=differences,
+        )
+
+
+@pytest.mark.goal
 @pytest.mark.parametrize("start", ["version 1", "empty"])
 async def test_worker_changes_no_table(register: Register, start: str) -> None:
     """A worker that starts before the step `upgrade`, and gets a request, changes no table."""
@@ -601,6 +653,42 @@ async def test_failed_upgrade_is_told(register: Register) -> None:
     await register.see(table.create)
     with pytest.raises((Exception, SystemExit)):
         await asyncio.to_thread(register.module.upgrade, register.url)
+
+
+@pytest.mark.guard
+async def test_waiting_in_vain_is_told(register: Register) -> None:
+    """An `upgrade` that does not get the lock of SQLite ends with an exception, or tries again."""
+    if register.engine.dialect.name != "sqlite":
+        # PostgreSQL lets it wait for as long as it takes: then it is done.
+        await register.upgrade("0001")
+        assert not await register.differences(VERSION_1)
+        return
+    path = str(sa.make_url(register.url).database)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+    def without_patience(cursor: Any, sql: str, parameters: Any, context: Any) -> bool:
+        cursor.execute("PRAGMA busy_timeout = 0")
+        try:
+            cursor.execute(sql, parameters)
+        except context.dialect.dbapi.OperationalError:
+            other.rollback()  # It waited in vain. Whoever tries again succeeds.
+            raise
+        return True
+
+    event.listen(Engine, "do_execute", without_patience)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        await asyncio.to_thread(register.module.upgrade, register.url)
+    except (Exception, SystemExit):  # noqa: BLE001 - whatever it is, it was told
+        return
+    finally:
+        event.remove(Engine, "do_execute", without_patience)
+        other.close()
+    differences = await register.differences(register.module.Base.metadata)
+    assert not differences, (
+        "`upgrade` waited in vain for the lock and ended without an exception. "
+        f"To the models it lacks: {', '.join(differences)}"
+    )
 
 
 @pytest.mark.guard

@@ -1,8 +1,8 @@
 """Near-miss: everything runs in one transaction, which locks nothing until it writes.
 
 Rejected by: test_two_machines_deploy_at_once
-Coach: You have a transaction now. But the version is read before anything is locked, so two
-    machines read the same old one, and both begin.
+Coach: You have a transaction now. But the version is read before anything is locked in the
+    database, so two machines read the same old one, and both begin.
 Why: A transaction is often taken for a lock.
 """
 

@@ -1,8 +1,8 @@
 """Near-miss: the revision takes the lock as its first step.
 
 Rejected by: test_two_machines_deploy_at_once
-Coach: You have a transaction now. But the version is read before anything is locked, so two
-    machines read the same old one, and both begin.
+Coach: You have a transaction now. But the version is read before anything is locked in the
+    database, so two machines read the same old one, and both begin.
 Why: The revision is the file that one is writing.
 """
 

@@ -11,7 +11,9 @@ from sqlalchemy.pool import NullPool
 def run(connection: Connection) -> None:
     """Run the revisions that are asked for, in one transaction and alone."""
     context.configure(
-        transactional_ddl=True, connection=connection, target_metadata=context.config.attributes["metadata"]
+        transactional_ddl=True,
+        connection=connection,
+        target_metadata=context.config.attributes["metadata"],
     )
     with context.begin_transaction():
         context.run_migrations()
