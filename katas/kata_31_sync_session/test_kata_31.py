@@ -22,6 +22,7 @@ import pytest_asyncio
 from sqlalchemy import Engine, event, make_url
 from sqlalchemy.pool import Pool
 from sqlalchemy.util import greenlet_spawn
+from starlette.types import Message, Receive, Scope, Send
 
 from fastapi_katas.probes import (
     Heartbeat,
@@ -41,6 +42,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine 'Connection.cursor' wa
 
 # A bounded wait for requests that should have reached the database long ago.
 LIMIT = 5.0
+# The milliseconds that a connection waits for another program, as the module has them.
+TIMEOUT = 15_000
 LIST, ONE, LOAN = "GET /toys", "GET /toys/1", "POST /toys/1/loans"
 ADD = "POST /toys"
 ALL = [LIST, ONE, ADD, LOAN]
@@ -81,11 +84,15 @@ class Library:
         client: Talks to the service.
         path: The file.
         kept: The connections that were lent and did not come back.
+        looks: Whether to look into the file when an answer goes out.
+        seen: What was stored when the end of the last answer went out.
     """
 
     client: httpx.AsyncClient
     path: str
     kept: dict[int, Any] = field(default_factory=dict)
+    looks: bool = False
+    seen: list[dict[str, Any]] = field(default_factory=list)
 
     def fill(self, *names: str) -> None:
         """Take in toys; the first one has the id 1."""
@@ -98,6 +105,18 @@ class Library:
         with connection:
             connection.executemany(sql, values)
         connection.close()
+
+    def lend_elsewhere(self) -> bool:
+        """Lend the first toy as another program does; tell whether the database let it."""
+        connection = sqlite3.connect(self.path, timeout=0)
+        try:
+            with connection:
+                connection.execute("UPDATE toys SET times_lent = times_lent + 1 WHERE id = 1")
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            connection.close()
+        return True
 
     def content(self) -> list[dict[str, Any]]:
         """Read what is stored."""
@@ -166,7 +185,17 @@ class Library:
 @pytest_asyncio.fixture(loop_scope="function")
 async def library(app: Any, database_url: str) -> AsyncIterator[Library]:
     """The running service with an empty table."""
-    transport = WatchingTransport(app, limit=4 * LIMIT)
+
+    async def looked_at(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sends(message: Message) -> None:
+            ends = message["type"] == "http.response.body" and not message.get("more_body")
+            if ends and found.looks:
+                found.seen = found.content()
+            await send(message)
+
+        await app(scope, receive, sends)
+
+    transport = WatchingTransport(looked_at, limit=4 * LIMIT)
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         found = Library(client, str(make_url(database_url).database))
         with _watched_pools(found.kept):
@@ -262,10 +291,23 @@ async def test_two_requests_wait_for_the_database_together(library: Library) -> 
 async def test_stored_values_are_answered(library: Library) -> None:
     """A new toy, and a toy that was lent, are answered with the values that are stored by then."""
     wanted = {"id": 1, "name": "Kite", "times_lent": 0}
+    library.looks = True
     for request in (ADD, LOAN, LOAN):
         response = await library.ask(request)
         expect_readable(request, response)
         stored = library.content()
+        if library.seen != stored:
+            raise lesson(
+                "answered-before-stored",
+                seen="When the end of the answer to {request} went out, {by_then} was stored. "
+                "Afterwards it was {stored}.",
+                production="The volunteer reads that it is done. If storing fails now, nobody can "
+                "tell her any more.",
+                look="Which line stores the change for good, and who is waiting when it runs?",
+                request=request,
+                by_then=str(library.seen),
+                stored=str(stored),
+            )
         assert stored == [wanted], f"after {request} there is {stored}, not {[wanted]}"
         assert response.json() == wanted, f"{request} was answered with {response.json()}"
         wanted["times_lent"] = library.content()[0]["times_lent"] + 1
@@ -301,6 +343,69 @@ async def test_loans_at_the_same_time_are_all_counted(library: Library) -> None:
             production="The counter is too low, and more so the more people come.",
             look="Which number does each of the two requests start from, and when did it read it?",
             times=times,
+        )
+
+
+@pytest.mark.guard
+async def test_loan_of_another_program_is_counted(library: Library) -> None:
+    """A loan that another program writes while this one is under way is counted as well."""
+    library.fill("Train")
+    others: list[bool] = []
+
+    def executes(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith("UPDATE") and not others:
+            others.append(library.lend_elsewhere())
+
+    event.listen(Engine, "before_cursor_execute", executes)
+    try:
+        response = await library.ask(LOAN)
+    finally:
+        event.remove(Engine, "before_cursor_execute", executes)
+    expect_readable(LOAN, response)
+    times, loans = library.content()[0]["times_lent"], 1 + sum(others)
+    if times != loans:
+        raise lesson(
+            "loan-overwritten",
+            seen="Another program lent the toy just before the UPDATE of {request}. Of {loans} "
+            "loans, {times} is counted.",
+            production="As soon as the service runs in a second process, loans are lost, and no "
+            "error tells it.",
+            look="Who calculates the new number, and who else may write in between?",
+            request=LOAN,
+            loans=loans,
+            times=times,
+        )
+
+
+@pytest.mark.guard
+async def test_timeout_stays(library: Library) -> None:
+    """Each connection waits for another program as long as before."""
+    library.fill("Train")
+    waits: dict[str, int] = {}
+
+    def lent(connection: Any, record: Any, fairy: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA busy_timeout")
+        waits[request] = cursor.fetchone()[0]
+        cursor.close()
+
+    event.listen(Pool, "checkout", lent)
+    try:
+        for request in ALL:
+            expect_readable(request, await library.ask(request))
+    finally:
+        event.remove(Pool, "checkout", lent)
+    changed = {request: wait for request, wait in waits.items() if wait != TIMEOUT}
+    if changed:
+        raise lesson(
+            "timeout-lost",
+            seen="The connections waited {before} milliseconds for another program. Now they "
+            "wait so many: {changed}.",
+            production="The office counts the stock for ten seconds, and whoever may wait less "
+            "is told that the database is locked.",
+            look="What was the engine told besides the address?",
+            before=TIMEOUT,
+            changed=changed,
         )
 
 

@@ -50,7 +50,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     try:
         async with engine.begin() as connection:
             await connection.run_sync(Base.metadata.create_all)
-        yield {"sessions": async_sessionmaker(engine, expire_on_commit=False), "lock": asyncio.Lock()}
+        sessions = async_sessionmaker(engine, expire_on_commit=False)
+        yield {"sessions": sessions, "lock": asyncio.Lock()}
     finally:
         await engine.dispose()
 
