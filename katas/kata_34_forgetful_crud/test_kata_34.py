@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,10 +15,11 @@ import pytest
 import pytest_asyncio
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
-from sqlalchemy import insert, select
+from sqlalchemy import Engine, event, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from fastapi_katas.probes import cut, expect_status, lesson
+from fastapi_katas.probes.http import WatchingTransport
 
 Row = dict[str, Any]
 
@@ -38,6 +41,8 @@ class Observatory:
     client: httpx.AsyncClient
     engine: AsyncEngine
     tables: dict[str, Any]
+    # What the table had when the last byte of the answer to a change went out.
+    at_answer: dict[int, Row] = field(default_factory=dict)
 
     async def add(self, kind: str, **more: Any) -> Row:
         """Let the service store a new row."""
@@ -105,23 +110,47 @@ async def _own_database(module: Any, database_url: str) -> None:
 
 @pytest_asyncio.fixture
 async def observatory(
-    module: Any, client: httpx.AsyncClient, database_url: str
+    module: Any, app: Any, database_url: str
 ) -> AsyncIterator[Observatory]:
     """The service with an empty database."""
     engine = create_async_engine(database_url)
+
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        async def sent(message: Any) -> None:
+            last = message["type"] == "http.response.body" and not message.get("more_body")
+            if last and scope["method"] == "PATCH":
+                place.at_answer = await place.rows(scope["path"].split("/")[1])
+            await send(message)
+
+        await app(scope, receive, sent)
+
     try:
-        yield Observatory(client, engine, module.Base.metadata.tables)
+        async with httpx.AsyncClient(
+            transport=WatchingTransport(served), base_url="http://testserver"
+        ) as client:
+            place = Observatory(client, engine, module.Base.metadata.tables)
+            yield place
     finally:
         await engine.dispose()
 
 
 @pytest.mark.goal
 @pytest.mark.parametrize("kind", KINDS)
-async def test_new_secret_takes_the_place_of_the_old(kind: str, observatory: Observatory) -> None:
+async def test_new_secret_takes_the_place_of_the_old(
+    kind: str, observatory: Observatory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """When a new secret is sent, its hash is stored: the new one opens, the old one does not."""
     secret = SECRET[kind]
     number = (await observatory.add(kind))["id"]
     before = await observatory.row(kind, number)
+    threads: list[int] = []
+    make = PasswordHash.hash
+
+    def watched(hasher: PasswordHash, *args: Any, **more: Any) -> str:
+        threads.append(threading.get_ident())
+        return make(hasher, *args, **more)
+
+    monkeypatch.setattr(PasswordHash, "hash", watched)
     await observatory.change(kind, number, {secret: "second secret", "name": "Nova"})
     after = await observatory.row(kind, number)
     stored = str(after[f"{secret}_hash"])
@@ -151,6 +180,34 @@ async def test_new_secret_takes_the_place_of_the_old(kind: str, observatory: Obs
             before=cut(str(before[f"{secret}_hash"]), 60),
             stored=cut(stored, 60),
             opens=str(opens),
+        )
+    then = str(observatory.at_answer[number][f"{secret}_hash"])
+    if then != stored:
+        raise lesson(
+            "secret-after-answer",
+            seen="As the answer to PATCH /{kind}/{number} went out, the table had {then}."
+            " Later it was {stored}.",
+            production="Somebody reads that the password is changed, and the old one still opens. "
+            "If the service stops now, it opens for good.",
+            look="What does 200 promise, and what is still to be done when it is sent?",
+            kind=kind,
+            number=number,
+            then=cut(then, 60),
+            stored=cut(stored, 60),
+        )
+    on_loop = threads.count(threading.get_ident())
+    if on_loop:
+        raise lesson(
+            "hash-on-the-loop",
+            seen="For PATCH /{kind}/{number}, {on_loop} of {made} hashes were made in the thread "
+            "of the event loop.",
+            production="A hash of full strength takes a while, and for so long nobody else is "
+            "served.",
+            look="Who makes the hash of a new row, and who makes the one of a change?",
+            kind=kind,
+            number=number,
+            on_loop=on_loop,
+            made=len(threads),
         )
     _expect_same_but(before, after, {f"{secret}_hash", "name", "updated_at"})
     assert after["name"] == "Nova"
@@ -183,26 +240,39 @@ async def test_values_keep_their_type(observatory: Observatory) -> None:
 
 
 @pytest.mark.goal
-@pytest.mark.parametrize("kind", KINDS)
-async def test_new_row_is_complete(kind: str, observatory: Observatory) -> None:
+async def test_new_row_is_complete(observatory: Observatory) -> None:
     """A new row has both points in time at once, in the table and in the answer."""
-    answer = await observatory.add(kind)
-    row = await observatory.row(kind, answer["id"])
-    empty = sorted(name for name in row if row[name] is None and name != "keeper_id")
-    missing = [name for name in ("created_at", "updated_at") if answer.get(name) is None]
-    if empty or missing:
-        raise lesson(
-            "row-incomplete" if empty else "answer-incomplete",
-            seen="POST /{kind} is answered with {answer}. Columns without a value in the new "
-            "row: {empty}.",
-            production="Whoever sorts by the last change does not see new rows, and a client that "
-            "expects a point in time breaks on them.",
-            look="Who gives these columns their value, and on which occasion?",
-            kind=kind,
-            answer=str(answer),
-            empty=empty,
-        )
-    await observatory.expect_stored(answer, f"POST /{kind}", kind)
+    for kind in KINDS:
+        answer = await observatory.add(kind)
+        row = await observatory.row(kind, answer["id"])
+        empty = sorted(name for name in row if row[name] is None and name != "keeper_id")
+        missing = [name for name in ("created_at", "updated_at") if answer.get(name) is None]
+        if empty or missing:
+            raise lesson(
+                "row-incomplete" if empty else "answer-incomplete",
+                seen="POST /{kind} is answered with {answer}. Columns without a value in the new "
+                "row: {empty}.",
+                production="Whoever sorts by the last change does not see new rows, and a client "
+                "that expects a point in time breaks on them.",
+                look="Who gives these columns their value, and on which occasion?",
+                kind=kind,
+                answer=str(answer),
+                empty=empty,
+            )
+        await observatory.expect_stored(answer, f"POST /{kind}", kind)
+        first = _value(answer, "created_at")
+        second = _value(await observatory.add(kind), "updated_at")
+        # A database may make its times in whole seconds.
+        if second < (first if second.microsecond else first.replace(microsecond=0)):
+            raise lesson(
+                "time-of-another-day",
+                seen="A row was made at {first}. The one that was made after it has the "
+                "updated_at {second}.",
+                production="Whoever asks for what is new since the last time gets no new rows.",
+                look="When is the value of this column made, and how often?",
+                first=str(first),
+                second=str(second),
+            )
 
 
 @pytest.mark.goal
@@ -228,81 +298,105 @@ async def test_answer_shows_the_new_keeper(observatory: Observatory) -> None:
 
 
 @pytest.mark.goal
-@pytest.mark.parametrize("kind", KINDS)
-async def test_missing_row_cannot_be_removed(kind: str, observatory: Observatory) -> None:
+async def test_missing_row_cannot_be_removed(observatory: Observatory) -> None:
     """To remove a row that is not there is answered with 404, also when it was there before."""
-    number = (await observatory.add(kind))["id"]
-    response = await observatory.client.delete(f"/{kind}/{number}")
-    expect_status(response, 204, because="there is such a row")
-    for missing in (number, 4711):
-        response = await observatory.client.delete(f"/{kind}/{missing}")
-        expect_status(response, 404, because="there is no such row")
+    for kind in KINDS:
+        number = (await observatory.add(kind))["id"]
+        response = await observatory.client.delete(f"/{kind}/{number}")
+        expect_status(response, 204, because="there is such a row")
+        for missing in (number, 4711):
+            response = await observatory.client.delete(f"/{kind}/{missing}")
+            expect_status(response, 404, because="there is no such row")
 
 
 @pytest.mark.guard
-@pytest.mark.parametrize("kind", KINDS)
-async def test_change_stores_only_what_was_sent(kind: str, observatory: Observatory) -> None:
+async def test_change_stores_only_what_was_sent(observatory: Observatory) -> None:
     """What was not sent stays as it was; a change without any field changes nothing."""
-    number = (await observatory.add(kind))["id"]
-    before = await observatory.row(kind, number)
-    for change in ({"name": "Nova"}, {}):
-        answer = await observatory.change(kind, number, change)
-        assert answer["name"] == "Nova"
-        after = await observatory.row(kind, number)
-        _expect_same_but(before, after, {"name", "updated_at"})
-        assert after["name"] == "Nova"
+    for kind in KINDS:
+        number = (await observatory.add(kind))["id"]
+        before = await observatory.row(kind, number)
+        for change in ({"name": "Nova"}, {}):
+            with _values_of_updates() as written:
+                answer = await observatory.change(kind, number, change)
+            more = sorted((written & set(before)) - {"id", "name", "updated_at"})
+            if more:
+                raise lesson(
+                    "more-was-written",
+                    seen="PATCH /{kind}/{number} with {change} sends an UPDATE that also sets "
+                    "{more}.",
+                    production="What somebody else has changed since the row was read is set back.",
+                    look="From when are the values that this UPDATE writes?",
+                    kind=kind,
+                    number=number,
+                    change=str(change),
+                    more=more,
+                )
+            assert answer["name"] == "Nova"
+            after = await observatory.row(kind, number)
+            _expect_same_but(before, after, {"name", "updated_at"})
+            assert after["name"] == "Nova"
 
 
 @pytest.mark.guard
-@pytest.mark.parametrize("kind", KINDS)
-async def test_change_moves_the_second_time_only(kind: str, observatory: Observatory) -> None:
+async def test_change_moves_the_second_time_only(observatory: Observatory) -> None:
     """A change moves `updated_at` forward, and `created_at` never."""
-    number = await observatory.add_old(kind)
-    answer = await observatory.change(kind, number, {"name": "Nova"})
-    created, updated = (_value(answer, name) for name in ("created_at", "updated_at"))
-    if created != LONG_AGO or updated <= LONG_AGO:
-        raise lesson(
-            "times-wrong",
-            seen="A row of {long_ago} was changed. Now its created_at is {created} and its "
-            "updated_at is {updated}.",
-            production="Whoever copies what has changed since yesterday misses this row.",
-            look="On which occasions does each of the two columns get a value?",
-            long_ago=str(LONG_AGO),
-            created=str(created),
-            updated=str(updated),
+    for kind in KINDS:
+        number = await observatory.add_old(kind)
+        answer = await observatory.change(kind, number, {"name": "Nova"})
+        created, updated = (_value(answer, name) for name in ("created_at", "updated_at"))
+        if created != LONG_AGO or updated <= LONG_AGO:
+            raise lesson(
+                "times-wrong",
+                seen="A row of {long_ago} was changed. Now its created_at is {created} and its "
+                "updated_at is {updated}.",
+                production="Whoever copies what has changed since yesterday misses this row.",
+                look="On which occasions does each of the two columns get a value?",
+                long_ago=str(LONG_AGO),
+                created=str(created),
+                updated=str(updated),
+            )
+
+
+@pytest.mark.guard
+async def test_new_row_holds_what_was_sent(observatory: Observatory) -> None:
+    """A new row has all that was sent, the secret as a hash; no answer shows secret or hash."""
+    for kind in KINDS:
+        secret = SECRET[kind]
+        answer = await observatory.add(kind)
+        row = await observatory.row(kind, answer["id"])
+        other = await observatory.row(kind, (await observatory.add(kind))["id"])
+        if row[f"{secret}_hash"] == other[f"{secret}_hash"]:
+            raise lesson(
+                "hash-shared",
+                seen="Two rows were made with the same {secret}, and both have the hash {stored}.",
+                production="The table tells who has the same one. Who guesses it has all.",
+                look="How often is a hash made here?",
+                secret=secret,
+                stored=cut(str(row[f"{secret}_hash"]), 60),
+            )
+        assert row["name"] == NEW[kind]["name"]
+        assert row.get("joined_on") == (date(2024, 2, 29) if kind == "observers" else None)
+        assert row.get("fee") == (Decimal("12.50") if kind == "telescopes" else None)
+        assert _opens(NEW[kind][secret], str(row[f"{secret}_hash"]))
+        assert sorted(answer) == sorted(
+            ["id", "name", "created_at", "updated_at"]
+            + (["joined_on", "telescopes"] if kind == "observers" else ["fee", "keeper"])
         )
 
 
 @pytest.mark.guard
-@pytest.mark.parametrize("kind", KINDS)
-async def test_new_row_holds_what_was_sent(kind: str, observatory: Observatory) -> None:
-    """A new row has all that was sent, the secret as a hash; no answer shows secret or hash."""
-    secret = SECRET[kind]
-    answer = await observatory.add(kind)
-    row = await observatory.row(kind, answer["id"])
-    assert row["name"] == NEW[kind]["name"]
-    assert row.get("joined_on") == (date(2024, 2, 29) if kind == "observers" else None)
-    assert row.get("fee") == (Decimal("12.50") if kind == "telescopes" else None)
-    assert _opens(NEW[kind][secret], str(row[f"{secret}_hash"]))
-    assert sorted(answer) == sorted(
-        ["id", "name", "created_at", "updated_at"]
-        + (["joined_on", "telescopes"] if kind == "observers" else ["fee", "keeper"])
-    )
-
-
-@pytest.mark.guard
-@pytest.mark.parametrize("kind", KINDS)
-async def test_removed_row_is_gone(kind: str, observatory: Observatory) -> None:
+async def test_removed_row_is_gone(observatory: Observatory) -> None:
     """A row that was removed is gone, and the others stay."""
-    numbers = [await observatory.add_old(kind) for _ in range(3)]
-    before = await observatory.rows(kind)
-    response = await observatory.client.delete(f"/{kind}/{numbers[1]}")
-    expect_status(response, 204, because="there is such a row")
-    del before[numbers[1]]
-    assert await observatory.rows(kind) == before
-    for method, body in (("GET", None), ("PATCH", {"name": "Nova"})):
-        response = await observatory.client.request(method, f"/{kind}/{numbers[1]}", json=body)
-        expect_status(response, 404, because="there is no such row any more")
+    for kind in KINDS:
+        numbers = [await observatory.add_old(kind) for _ in range(3)]
+        before = await observatory.rows(kind)
+        response = await observatory.client.delete(f"/{kind}/{numbers[1]}")
+        expect_status(response, 204, because="there is such a row")
+        del before[numbers[1]]
+        assert await observatory.rows(kind) == before
+        for method, body in (("GET", None), ("PATCH", {"name": "Nova"})):
+            response = await observatory.client.request(method, f"/{kind}/{numbers[1]}", json=body)
+            expect_status(response, 404, because="there is no such row any more")
 
 
 @pytest.mark.guard
@@ -343,6 +437,22 @@ async def test_rules_hold_for_changes(observatory: Observatory) -> None:
             )
             expect_status(response, 422, because=f"{change} is not allowed")
         assert await observatory.row(kind, number) == before
+
+
+@contextmanager
+def _values_of_updates() -> Iterator[set[str]]:
+    """Collect the names of the values that each UPDATE gets."""
+    names: set[str] = set()
+
+    def note(_1: Any, _2: Any, _3: Any, _4: Any, context: Any, _5: Any) -> None:
+        if context is not None and context.isupdate:
+            names.update(*context.compiled_parameters)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield names
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 def _opens(secret: str, stored: str) -> bool:
